@@ -1,0 +1,79 @@
+/* os: the only file that talks to the operating system. POSIX and Windows.
+ *
+ * Paths are UTF-8 with '/' between the parts. A failed write or a full disk is work_failed; a file that
+ * is missing or unreadable is bad_input, both naming the path and the system's own reason.
+ */
+#ifndef OS_H
+#define OS_H
+
+#include "base.h"
+
+#include <signal.h>
+
+/* ---- start, clock, terminal, machine ---- */
+/* Binary stdin and stdout on Windows, no-op elsewhere. */
+void os_begin(void);
+double os_seconds(void);                  /* monotonic */
+bool os_is_terminal(int fd);
+int os_terminal_columns(void);            /* 80 when unknown */
+size_t os_peak_memory(void);              /* peak resident bytes of this process; 0 when unknown */
+int os_cpu_count(void);
+
+/* ---- reading ---- */
+typedef struct {
+    const unsigned char *data;
+    size_t size;
+    void *handle;                         /* private */
+} OsMap;
+bool os_exists(const char *path);
+bool os_is_dir(const char *path);
+OsMap os_map(const char *path);           /* the whole file, read-only */
+void os_unmap(OsMap *map);
+Buf os_read(const char *path);            /* "-" is standard input */
+/* Names in a folder, sorted by bytes, without . and ..; free each and the list. */
+char **os_list(const char *dir, size_t *count);
+/* "a/b": never doubles a slash. */
+char *os_join(const char *dir, const char *name);
+
+/* ---- writing ---- */
+/* A file being written under a temporary name beside its place; os_commit makes it durable (flush, fsync,
+ * rename, fsync of the folder). Every step is checked. A file never committed leaves the old one whole. */
+typedef struct OsFile OsFile;
+OsFile *os_create(const char *path);
+void os_write(OsFile *f, const void *bytes, size_t n);
+void os_commit(OsFile *f);
+void os_write_file(const char *path, const void *bytes, size_t n);   /* create, write, commit */
+
+/* An append-only log: opened at its end, flushed at each line. */
+typedef struct OsLog OsLog;
+OsLog *os_log_open(const char *path);
+void os_log_line(OsLog *log, const char *line, size_t n);
+void os_log_close(OsLog *log);
+void os_truncate(const char *path, size_t size);
+
+/* Standard output, checked: a full disk or a closed pipe is work_failed. */
+void out_text(const char *format, ...) PRINTF_LIKE(1, 2);
+void out_bytes(const void *bytes, size_t n);
+void out_flush(void);
+
+void os_make_dir(const char *path);       /* with its parents; an existing one is fine */
+void os_rename(const char *from, const char *to);   /* replaces; then fsyncs the folder */
+void os_sync_dir(const char *path);
+void os_remove_tree(const char *path);    /* missing is fine */
+
+/* Refuses with bad_input when another process holds it; released when the process ends, however it ends. */
+typedef struct OsLock OsLock;
+OsLock *os_lock(const char *path, const char *refusal);
+void os_unlock(OsLock *lock);
+
+/* ---- interrupts ---- */
+/* The first Ctrl-C (or SIGTERM) sets this; the second ends the process at once. */
+extern volatile sig_atomic_t os_interrupted;
+void os_catch_interrupts(void);
+
+/* For the tests of failing disks and memory: the environment variable FINETUNE_FAIL=write:N (or alloc:N,
+ * sync:N, rename:N) lets the N-th such call fail, counting from 1; and kill:N ends the process at the N-th
+ * write, sync or rename as a power cut would. */
+bool os_fault(const char *kind);
+
+#endif

@@ -1,0 +1,198 @@
+/* simd.h: the one header that knows the instruction set.
+ *
+ * A V16 is sixteen lanes: one AVX-512 register, two AVX2 registers, four NEON registers, or an array. Every row
+ * sum of the project is defined over sixteen lanes, so a V16 is that definition and not a detail of the machine:
+ *
+ *     element   0  1  2 … 15 | 16 17 … 31 | 32 …  n-1           lane j takes j, j+16, j+32, …
+ *     lane      0  1  2 … 15 |  0  1 … 15 |  0 …               the tail simply stops
+ *     total     lanes i and i+8, then i+4, then i+2, then i+1    (v16_total)
+ *
+ * Elementwise functions give each lane what the scalar gives, so their bits do not depend on the tier. The
+ * _n forms touch n lanes (0 < n < 16) and leave the others alone.
+ */
+#ifndef SIMD_H
+#define SIMD_H
+
+#include "fp.h"
+
+#include <stddef.h>
+
+enum { LANES = 16 };
+
+#if !defined(REAL_F64) && defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
+#define TIER "x86-64-v4 (AVX-512)"
+#define TIER_AVX512 1
+#elif !defined(REAL_F64) && defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
+#define TIER "x86-64-v3 (AVX2)"
+#define TIER_AVX2 1
+#elif !defined(REAL_F64) && defined(__aarch64__) && defined(__ARM_NEON)
+#include <arm_neon.h>
+#define TIER "aarch64 (NEON)"
+#define TIER_NEON 1
+#else
+#define TIER "scalar"
+#define TIER_SCALAR 1
+#endif
+
+#define SIMD static inline
+
+#if defined(TIER_AVX512)
+
+typedef struct { __m512 v; } V16;
+#define V(x) ((V16){x})
+SIMD __mmask16 v16_mask_(size_t n) { return (__mmask16)((1u << n) - 1); }
+SIMD V16 v16_set(float x) { return V(_mm512_set1_ps(x)); }
+SIMD V16 v16_load(const float *p) { return V(_mm512_loadu_ps(p)); }
+SIMD V16 v16_load_n(const float *p, size_t n) { return V(_mm512_maskz_loadu_ps(v16_mask_(n), p)); }
+SIMD void v16_store(float *p, V16 a) { _mm512_storeu_ps(p, a.v); }
+SIMD void v16_store_n(float *p, V16 a, size_t n) { _mm512_mask_storeu_ps(p, v16_mask_(n), a.v); }
+SIMD V16 v16_add(V16 a, V16 b) { return V(_mm512_add_ps(a.v, b.v)); }
+SIMD V16 v16_sub(V16 a, V16 b) { return V(_mm512_sub_ps(a.v, b.v)); }
+SIMD V16 v16_mul(V16 a, V16 b) { return V(_mm512_mul_ps(a.v, b.v)); }
+SIMD V16 v16_div(V16 a, V16 b) { return V(_mm512_div_ps(a.v, b.v)); }
+SIMD V16 v16_sqrt(V16 a) { return V(_mm512_sqrt_ps(a.v)); }
+SIMD V16 v16_fma(V16 a, V16 b, V16 c) { return V(_mm512_fmadd_ps(a.v, b.v, c.v)); }
+/* a > b ? a : b, which vmaxps is to the letter; fmaxf is not. */
+SIMD V16 v16_max(V16 a, V16 b) { return V(_mm512_max_ps(a.v, b.v)); }
+SIMD V16 v16_min(V16 a, V16 b) { return V(_mm512_min_ps(a.v, b.v)); }
+/* a < b ? x : y */
+SIMD V16 v16_if_less(V16 a, V16 b, V16 x, V16 y) { return V(_mm512_mask_blend_ps(_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ), y.v, x.v)); }
+/* lanes below n of x, the others of y */
+SIMD V16 v16_first(V16 x, V16 y, size_t n) { return V(_mm512_mask_blend_ps(v16_mask_(n), y.v, x.v)); }
+/* 2^k from t = k + 1.5 * 2^23, -126 <= k <= 127 */
+SIMD V16 v16_pow2(V16 t) {
+    __m512i bits = _mm512_add_epi32(_mm512_castps_si512(t.v), _mm512_set1_epi32(127 - 0x4B400000));
+    return V(_mm512_castsi512_ps(_mm512_slli_epi32(bits, 23)));
+}
+/* |x| */
+SIMD V16 v16_abs(V16 a) { return V(_mm512_abs_ps(a.v)); }
+
+#elif defined(TIER_AVX2)
+
+typedef struct { __m256 a, b; } V16;
+#define V(x, y) ((V16){x, y})
+SIMD __m256i v8_mask_(size_t n) { /* n may exceed 8 */
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+SIMD size_t v8_rest_(size_t n) { return n > 8 ? n - 8 : 0; }
+SIMD V16 v16_set(float x) { return V(_mm256_set1_ps(x), _mm256_set1_ps(x)); }
+SIMD V16 v16_load(const float *p) { return V(_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)); }
+SIMD V16 v16_load_n(const float *p, size_t n) { return V(_mm256_maskload_ps(p, v8_mask_(n)), _mm256_maskload_ps(p + 8, v8_mask_(v8_rest_(n)))); }
+SIMD void v16_store(float *p, V16 a) { _mm256_storeu_ps(p, a.a), _mm256_storeu_ps(p + 8, a.b); }
+SIMD void v16_store_n(float *p, V16 a, size_t n) {
+    _mm256_maskstore_ps(p, v8_mask_(n), a.a);
+    _mm256_maskstore_ps(p + 8, v8_mask_(v8_rest_(n)), a.b);
+}
+SIMD V16 v16_add(V16 a, V16 b) { return V(_mm256_add_ps(a.a, b.a), _mm256_add_ps(a.b, b.b)); }
+SIMD V16 v16_sub(V16 a, V16 b) { return V(_mm256_sub_ps(a.a, b.a), _mm256_sub_ps(a.b, b.b)); }
+SIMD V16 v16_mul(V16 a, V16 b) { return V(_mm256_mul_ps(a.a, b.a), _mm256_mul_ps(a.b, b.b)); }
+SIMD V16 v16_div(V16 a, V16 b) { return V(_mm256_div_ps(a.a, b.a), _mm256_div_ps(a.b, b.b)); }
+SIMD V16 v16_sqrt(V16 a) { return V(_mm256_sqrt_ps(a.a), _mm256_sqrt_ps(a.b)); }
+SIMD V16 v16_fma(V16 a, V16 b, V16 c) { return V(_mm256_fmadd_ps(a.a, b.a, c.a), _mm256_fmadd_ps(a.b, b.b, c.b)); }
+SIMD V16 v16_max(V16 a, V16 b) { return V(_mm256_max_ps(a.a, b.a), _mm256_max_ps(a.b, b.b)); }
+SIMD V16 v16_min(V16 a, V16 b) { return V(_mm256_min_ps(a.a, b.a), _mm256_min_ps(a.b, b.b)); }
+SIMD V16 v16_if_less(V16 a, V16 b, V16 x, V16 y) {
+    return V(_mm256_blendv_ps(y.a, x.a, _mm256_cmp_ps(a.a, b.a, _CMP_LT_OQ)), _mm256_blendv_ps(y.b, x.b, _mm256_cmp_ps(a.b, b.b, _CMP_LT_OQ)));
+}
+SIMD V16 v16_first(V16 x, V16 y, size_t n) {
+    return V(_mm256_blendv_ps(y.a, x.a, _mm256_castsi256_ps(v8_mask_(n))), _mm256_blendv_ps(y.b, x.b, _mm256_castsi256_ps(v8_mask_(v8_rest_(n)))));
+}
+SIMD __m256 v8_pow2_(__m256 t) {
+    __m256i bits = _mm256_add_epi32(_mm256_castps_si256(t), _mm256_set1_epi32(127 - 0x4B400000));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(bits, 23));
+}
+SIMD V16 v16_pow2(V16 t) { return V(v8_pow2_(t.a), v8_pow2_(t.b)); }
+SIMD V16 v16_abs(V16 a) {
+    __m256 sign = _mm256_set1_ps(-0.0f);
+    return V(_mm256_andnot_ps(sign, a.a), _mm256_andnot_ps(sign, a.b));
+}
+
+#else /* NEON and scalar: sixteen lanes in an array; the compiler vectorises what the target can */
+
+typedef struct { real v[LANES]; } V16;
+#define EACH(expression) \
+    do { \
+        V16 r_; \
+        for (int i = 0; i < LANES; i++) r_.v[i] = (expression); \
+        return r_; \
+    } while (0)
+SIMD V16 v16_set(real x) { EACH(x); }
+SIMD V16 v16_load(const real *p) { EACH(p[i]); }
+SIMD V16 v16_load_n(const real *p, size_t n) { EACH((size_t)i < n ? p[i] : 0); }
+SIMD void v16_store(real *p, V16 a) { memcpy(p, a.v, sizeof a.v); }
+SIMD void v16_store_n(real *p, V16 a, size_t n) { memcpy(p, a.v, n * sizeof *p); }
+SIMD V16 v16_add(V16 a, V16 b) { EACH(a.v[i] + b.v[i]); }
+SIMD V16 v16_sub(V16 a, V16 b) { EACH(a.v[i] - b.v[i]); }
+SIMD V16 v16_mul(V16 a, V16 b) { EACH(a.v[i] * b.v[i]); }
+SIMD V16 v16_div(V16 a, V16 b) { EACH(a.v[i] / b.v[i]); }
+SIMD V16 v16_sqrt(V16 a) { EACH(real_sqrt(a.v[i])); }
+#ifdef TIER_NEON
+SIMD V16 v16_fma(V16 a, V16 b, V16 c) {
+    V16 r;
+    for (int i = 0; i < LANES; i += 4) vst1q_f32(r.v + i, vfmaq_f32(vld1q_f32(c.v + i), vld1q_f32(a.v + i), vld1q_f32(b.v + i)));
+    return r;
+}
+#else
+SIMD V16 v16_fma(V16 a, V16 b, V16 c) { EACH(real_fma(a.v[i], b.v[i], c.v[i])); }
+#endif
+SIMD V16 v16_max(V16 a, V16 b) { EACH(a.v[i] > b.v[i] ? a.v[i] : b.v[i]); }
+SIMD V16 v16_min(V16 a, V16 b) { EACH(a.v[i] < b.v[i] ? a.v[i] : b.v[i]); }
+SIMD V16 v16_if_less(V16 a, V16 b, V16 x, V16 y) { EACH(a.v[i] < b.v[i] ? x.v[i] : y.v[i]); }
+SIMD V16 v16_first(V16 x, V16 y, size_t n) { EACH((size_t)i < n ? x.v[i] : y.v[i]); }
+SIMD V16 v16_abs(V16 a) { EACH(a.v[i] < 0 ? -a.v[i] : a.v[i] + 0); }
+#ifndef REAL_F64
+SIMD V16 v16_pow2(V16 t) { EACH(bits_float((float_bits(t.v[i]) + 127u - 0x4B400000u) << 23)); }
+#endif
+
+#endif
+
+/* The fixed tree. */
+SIMD real v16_total(V16 a) {
+    real l[LANES];
+    v16_store(l, a);
+    for (int step = 8; step; step /= 2)
+        for (int i = 0; i < step; i++) l[i] += l[i + step];
+    return l[0];
+}
+/* Order-free for finite values. */
+SIMD real v16_largest(V16 a) {
+    real l[LANES];
+    v16_store(l, a);
+    for (int step = 8; step; step /= 2)
+        for (int i = 0; i < step; i++) l[i] = l[i] > l[i + step] ? l[i] : l[i + step];
+    return l[0];
+}
+
+/* e^x, 1 ulp: +0 below -87.33 (where the result would be subnormal), infinity above 88.72. In the double build: d_exp by lane. */
+SIMD V16 v16_exp(V16 x);
+
+#ifdef REAL_F64
+SIMD V16 v16_exp(V16 x) { EACH(d_exp(x.v[i])); }
+#else
+/* x = k ln 2 + r, |r| <= ln 2 / 2; e^x = 2^k e^r. The polynomial is the minimax one for e^r on that interval. The factor
+ * 2^k is applied in two halves, so that k = 128 does not overflow before the product does. */
+SIMD V16 v16_exp(V16 x) {
+    const V16 magic = v16_set(12582912.0f), half = v16_set(0.5f);
+    V16 low = v16_set(-87.33654475f), high = v16_set(88.72283935f);
+    V16 clamped = v16_min(v16_max(x, low), high);
+    V16 t = v16_fma(clamped, v16_set(1.44269504f), magic);
+    V16 k = v16_sub(t, magic);
+    V16 r = v16_fma(k, v16_set(-0.693145752f), clamped);
+    r = v16_fma(k, v16_set(-1.42860677e-6f), r);
+    V16 p = v16_set(1.38888890e-3f);
+    p = v16_fma(p, r, v16_set(8.33333377e-3f));
+    p = v16_fma(p, r, v16_set(4.16666679e-2f));
+    p = v16_fma(p, r, v16_set(1.66666672e-1f));
+    p = v16_fma(p, r, half);
+    p = v16_fma(p, r, v16_set(1.0f));
+    p = v16_fma(p, r, v16_set(1.0f));
+    V16 t1 = v16_fma(k, half, magic), k1 = v16_sub(t1, magic), t2 = v16_add(v16_sub(k, k1), magic);
+    V16 y = v16_mul(v16_mul(p, v16_pow2(t1)), v16_pow2(t2));
+    y = v16_if_less(x, low, v16_set(0.0f), y);
+    return v16_if_less(high, x, v16_set(bits_float(0x7F800000u)), y);
+}
+#endif
+
+#undef V
+#undef EACH
+#endif
