@@ -174,7 +174,7 @@ SIMD V16 v16_exp(V16 x) { EACH(d_exp(x.v[i])); }
 SIMD V16 v16_exp(V16 x) {
     const V16 magic = v16_set(12582912.0f), half = v16_set(0.5f);
     V16 low = v16_set(-87.33654475f), high = v16_set(88.72283935f);
-    V16 clamped = v16_min(v16_max(x, low), high);
+    V16 clamped = v16_min(high, v16_max(low, x)); /* in this order a NaN stays a NaN */
     V16 t = v16_fma(clamped, v16_set(1.44269504f), magic);
     V16 k = v16_sub(t, magic);
     V16 r = v16_fma(k, v16_set(-0.693145752f), clamped);
