@@ -1,0 +1,118 @@
+/* model: the GPT-2 and the Llama family as one architecture with three forks: norm, position, activation.
+ *
+ *     x = tok[id] (+ pos[t])                                            position: learned rows (GPT-2) or RoPE on q and k (Llama)
+ *     for each block:
+ *         x += out( attention( qkv( norm1(x) ) ) )                      norm: LayerNorm or RMSNorm
+ *         x += down( act( in( norm2(x) ) ) )                            activation: tanh-GELU or SiLU(gate)·up
+ *     logits = head( norm_f(x) )
+ *
+ * Anything else that differs is a number or a missing bias (NULL).
+ */
+#ifndef MODEL_H
+#define MODEL_H
+
+#include "linear.h"
+
+typedef enum { FAMILY_GPT2, FAMILY_LLAMA } Family;
+
+/* How RoPE's frequencies are stretched (Llama 3.1's "llama3", "linear"), beside theta. */
+typedef enum { ROPE_PLAIN, ROPE_LINEAR, ROPE_LLAMA3 } RopeKind;
+
+enum { MAX_EOS = 8 };
+
+typedef struct {
+    Family family;
+    size_t vocab, ctx, dim, layers, heads, kv_heads, head_dim, ffn;
+    bool tied;                        /* the head is the embedding */
+    bool qkv_bias, out_bias, mlp_bias;
+    double norm_eps;
+    double rope_theta;
+    RopeKind rope_kind;
+    double rope_factor, rope_low, rope_high, rope_original_ctx;
+    double init_std;
+    bool bare_names;                  /* tensor names without "model." or "transformer." */
+    int bos, pad;                     /* -1: none */
+    int eos[MAX_EOS], eos_count;
+} Config;
+
+typedef struct {
+    Param *w, *b;                     /* b NULL: RMSNorm */
+} Norm;
+
+typedef struct {
+    Norm norm1, norm2;
+    Linear qkv[3];                    /* Llama: q, k, v; GPT-2: c_attn alone. Their outputs lie side by side: q | k | v */
+    Linear out;
+    Linear in[2];                     /* Llama: gate, up; GPT-2: c_fc alone */
+    Linear down;
+    int qkv_count, in_count;
+} Block;
+
+typedef struct {
+    Config config;
+    Param *tok, *pos;                 /* pos NULL: RoPE */
+    Block *blocks;
+    Norm norm_f;
+    Linear head;                      /* tied: head.w == tok */
+    Param **params;                   /* the registry: each tensor once, in file order */
+    size_t count;
+    real *rope;                       /* [ctx, head_dim]: cos of the first half's angles, then sin */
+} Model;
+
+/* The architecture with all its Params named and shaped; no storage yet. Checks the config (bad_input naming `where`). */
+Model *model_new(const Config *config, const char *where);
+/* Storage for weights in `real` (those whose w is NULL). */
+void model_alloc_weights(Model *m);
+/* Normal initialisation; every element a function of (seed, tensor name, index). */
+void model_init(Model *m, uint32_t seed);
+/* Gradient and moments for each trainable Param. */
+void model_alloc_training(Model *m, bool moments);
+void model_free(Model *m);
+size_t model_parameters(const Model *m);
+Param *model_find(const Model *m, const char *name);
+
+/* ---- batches: a ragged list of segments laid end to end; there is no padding ---- */
+
+typedef struct {
+    size_t row, length;               /* rows [row, row + length) of the batch */
+} Segment;
+
+typedef struct {
+    size_t tokens, segment_count;
+    Segment *segments;
+    int32_t *ids, *targets;           /* [tokens]; a target of -1 has weight 0 */
+    float *weights;                   /* [tokens]; 0: skipped by head and loss */
+} Batch;
+
+/* ---- one forward and backward pass ---- */
+
+/* What forward keeps for backward, and scratch, for at most `tokens` tokens. */
+typedef struct Pass Pass;
+Pass *pass_new(const Model *m, size_t tokens, bool backward, bool recompute);
+void pass_free(Pass *p);
+size_t pass_bytes(const Model *m, size_t tokens, bool backward, bool recompute);
+
+/* Hidden states before the head; kept inside the pass. */
+void model_forward(const Model *m, Pass *p, const Batch *b);
+/* Logits [n, vocab] of the batch rows row .. row+n-1 of the last forward. */
+void model_logits(const Model *m, const Pass *p, size_t row, size_t n, real *logits);
+/* Loss of the last forward: adds each supervised token's weight * -log p to *sum (one double chain). */
+void model_loss(const Model *m, Pass *p, const Batch *b, double *sum);
+/* Forward, loss and backward of one micro-batch. scale: each token's gradient weight is weight * scale (1 / supervised tokens
+ * of the whole batch). first: this micro-batch begins the step's gradient chains. After the last: model_finish_gradients. */
+void model_step(Model *m, Pass *p, const Batch *b, double scale, bool first, double *loss_sum);
+/* ids: all input ids of the step's batch, over every micro-batch; before the first micro-batch. */
+void model_begin_gradients(Model *m, Pass *p, const int32_t *ids, size_t count);
+void model_finish_gradients(Model *m, Pass *p);
+
+/* ---- decoding ---- */
+
+typedef struct Cache Cache;           /* keys and values of one sequence */
+Cache *cache_new(const Model *m, size_t ctx);
+void cache_free(Cache *c);
+size_t cache_length(const Cache *c);
+void cache_clear(Cache *c);
+/* Appends n tokens; logits [n, vocab] of each, or of the last only when all is false. Bits equal the training forward's. */
+void model_decode(const Model *m, Cache *c, const int32_t *ids, size_t n, bool all, real *logits);
+
+#endif

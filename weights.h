@@ -1,0 +1,48 @@
+/* weights: model folders in Hugging Face's layout, safetensors, and llama2.c's .bin.
+ *
+ * A file is checked whole before a byte of it is used: header length against file size, types, shapes, offsets contiguous
+ * and without overlap, no duplicate names, no tensor missing or left over, no NaN or infinity in a weight.
+ */
+#ifndef WEIGHTS_H
+#define WEIGHTS_H
+
+#include "json.h"
+#include "model.h"
+#include "os.h"
+
+/* ---- safetensors ---- */
+
+typedef enum { ST_F32, ST_F16, ST_BF16, ST_F64, ST_I64, ST_I32, ST_I16, ST_I8, ST_U8, ST_BOOL, ST_TYPES } StType;
+
+typedef struct {
+    const char *name;
+    StType type;
+    int rank;
+    uint64_t dims[8];
+    const unsigned char *data;       /* inside the mapped file */
+    uint64_t bytes;
+} StTensor;
+
+typedef struct SafeTensors SafeTensors;
+SafeTensors *st_open(const char *path);
+size_t st_count(const SafeTensors *s);
+const StTensor *st_tensor(const SafeTensors *s, size_t i);   /* in file (offset) order */
+const StTensor *st_find(const SafeTensors *s, const char *name);
+void st_close(SafeTensors *s);
+
+/* Writes tensors in the order given, header padded with spaces to a multiple of 8, __metadata__ {"format":"pt"}. Streams: data
+ * of f64-held `real` (finetune-f64) is narrowed to f32. Durable (os_create … os_commit). */
+void st_write(const char *path, const StTensor *tensors, size_t count);
+
+/* SHA-256 over the tensors sorted by name (spec.md section 5) of one file or of a folder's model file or shards. */
+void st_tensors_hash(const char *path, char hex[65]);
+
+/* ---- model folders ---- */
+
+/* path: a Hugging Face folder, or a llama2.c .bin file. All weights loaded; 16-bit tensors stay 16-bit when keep_16bit. */
+Model *model_load(const char *path, bool keep_16bit);
+Config config_load(const char *dir);
+/* config.json, generation_config.json and model.safetensors (f32) into an existing folder. */
+void model_save(const Model *m, const char *dir);
+
+#endif
