@@ -35,6 +35,22 @@ typedef float real;
 
 /* ---- fused multiply-add -------------------------------------------------------------------- */
 
+/* Exact, by rounding to odd (Boldo & Melquiond 2008). The product of two floats is exact in double. The double
+ * sum s may be rounded; its error e is known by two-sum. Where e is not 0 and s is even, s takes the odd
+ * neighbour on e's side: an odd last bit stands for "and something more", so that the one rounding to float that
+ * follows (29 bits fewer, or more of them for a subnormal) cannot be misled into a tie. */
+static inline float fma_emulated(float a, float b, float c) {
+    double p = (double)a * (double)b, z = (double)c, s = p + z;
+    double t = s - p, e = (p - (s - t)) + (z - t);
+    if (e > 0 || e < 0) { /* false for NaN too: an infinite s has no error to speak of */
+        uint64_t bits;
+        memcpy(&bits, &s, sizeof bits);
+        if (!(bits & 1)) bits = (e > 0) == (s > 0) ? bits + 1 : bits - 1;
+        memcpy(&s, &bits, sizeof s);
+    }
+    return (float)s;
+}
+
 #if !defined(REAL_F64) && defined(__FMA__) && (defined(__x86_64__) || defined(_M_X64))
 #include <immintrin.h>
 #define FMA_KIND "hardware"
@@ -57,21 +73,7 @@ static inline float fma_f32(float a, float b, float c) {
 }
 #else
 #define FMA_KIND "emulated"
-/* Exact, by rounding to odd (Boldo & Melquiond 2008). The product of two floats is exact in double. The double
- * sum s may be rounded; its error e is known by two-sum. Where e is not 0 and s is even, s takes the odd
- * neighbour on e's side: an odd last bit stands for "and something more", so that the one rounding to float that
- * follows (29 bits fewer, or more of them for a subnormal) cannot be misled into a tie. */
-static inline float fma_f32(float a, float b, float c) {
-    double p = (double)a * b, s = p + c;
-    double t = s - p, e = (p - (s - t)) + (c - t);
-    if (e > 0 || e < 0) { /* false for NaN too: an infinite s has no error to speak of */
-        uint64_t bits;
-        memcpy(&bits, &s, sizeof bits);
-        if (!(bits & 1)) bits = (e > 0) == (s > 0) ? bits + 1 : bits - 1;
-        memcpy(&s, &bits, sizeof s);
-    }
-    return (float)s;
-}
+static inline float fma_f32(float a, float b, float c) { return fma_emulated(a, b, c); }
 #endif
 
 #ifdef REAL_F64

@@ -8,7 +8,8 @@
  *     total     lanes i and i+8, then i+4, then i+2, then i+1    (v16_total)
  *
  * Elementwise functions give each lane what the scalar gives, so their bits do not depend on the tier. The
- * _n forms touch n lanes (0 < n < 16) and leave the others alone.
+ * _n forms touch n lanes (0 < n < 16) and leave the others alone. v16_load_f16 and _bf16 widen sixteen 16-bit
+ * floats; v16_load_turned loads a 16 x 16 block so that register j holds column j.
  */
 #ifndef SIMD_H
 #define SIMD_H
@@ -59,13 +60,36 @@ SIMD V16 v16_min(V16 a, V16 b) { return V(_mm512_min_ps(a.v, b.v)); }
 SIMD V16 v16_if_less(V16 a, V16 b, V16 x, V16 y) { return V(_mm512_mask_blend_ps(_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ), y.v, x.v)); }
 /* lanes below n of x, the others of y */
 SIMD V16 v16_first(V16 x, V16 y, size_t n) { return V(_mm512_mask_blend_ps(v16_mask_(n), y.v, x.v)); }
-/* 2^k from t = k + 1.5 * 2^23, -126 <= k <= 127 */
-SIMD V16 v16_pow2(V16 t) {
-    __m512i bits = _mm512_add_epi32(_mm512_castps_si512(t.v), _mm512_set1_epi32(127 - 0x4B400000));
-    return V(_mm512_castsi512_ps(_mm512_slli_epi32(bits, 23)));
+/* y * 2^k from t = k + 1.5 * 2^23, whose low bits are k: added to the exponent of y. Right where the result is normal. */
+SIMD V16 v16_scale_(V16 y, V16 t) {
+    return V(_mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(y.v), _mm512_slli_epi32(_mm512_castps_si512(t.v), 23))));
 }
 /* |x| */
 SIMD V16 v16_abs(V16 a) { return V(_mm512_abs_ps(a.v)); }
+SIMD V16 v16_load_f16(const uint16_t *p) { return V(_mm512_cvtph_ps(_mm256_loadu_si256((const void *)p))); }
+SIMD V16 v16_load_bf16(const uint16_t *p) {
+    __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)p));
+    return V(_mm512_castsi512_ps(_mm512_slli_epi32(wide, 16)));
+}
+/* columns[j] lane i = p[i*stride + j]: a block of sixteen rows, turned. Four rows share a register from the load on
+ * (a broadcast under a mask costs no shuffle), which leaves two rounds of shuffles of the usual four. */
+SIMD void v16_load_turned(V16 columns[LANES], const float *p, size_t stride) {
+    for (int part = 0; part < 4; part++, p += 4) {
+        __m512 r[4];
+        for (size_t i = 0; i < 4; i++) {
+            r[i] = _mm512_castps128_ps512(_mm_loadu_ps(p + i * stride));
+            r[i] = _mm512_mask_broadcast_f32x4(r[i], 0x00F0, _mm_loadu_ps(p + (i + 4) * stride));
+            r[i] = _mm512_mask_broadcast_f32x4(r[i], 0x0F00, _mm_loadu_ps(p + (i + 8) * stride));
+            r[i] = _mm512_mask_broadcast_f32x4(r[i], 0xF000, _mm_loadu_ps(p + (i + 12) * stride));
+        }
+        __m512d t0 = _mm512_castps_pd(_mm512_unpacklo_ps(r[0], r[1])), t1 = _mm512_castps_pd(_mm512_unpackhi_ps(r[0], r[1]));
+        __m512d t2 = _mm512_castps_pd(_mm512_unpacklo_ps(r[2], r[3])), t3 = _mm512_castps_pd(_mm512_unpackhi_ps(r[2], r[3]));
+        columns[4 * part + 0] = V(_mm512_castpd_ps(_mm512_unpacklo_pd(t0, t2)));
+        columns[4 * part + 1] = V(_mm512_castpd_ps(_mm512_unpackhi_pd(t0, t2)));
+        columns[4 * part + 2] = V(_mm512_castpd_ps(_mm512_unpacklo_pd(t1, t3)));
+        columns[4 * part + 3] = V(_mm512_castpd_ps(_mm512_unpackhi_pd(t1, t3)));
+    }
+}
 
 #elif defined(TIER_AVX2)
 
@@ -97,14 +121,40 @@ SIMD V16 v16_if_less(V16 a, V16 b, V16 x, V16 y) {
 SIMD V16 v16_first(V16 x, V16 y, size_t n) {
     return V(_mm256_blendv_ps(y.a, x.a, _mm256_castsi256_ps(v8_mask_(n))), _mm256_blendv_ps(y.b, x.b, _mm256_castsi256_ps(v8_mask_(v8_rest_(n)))));
 }
-SIMD __m256 v8_pow2_(__m256 t) {
-    __m256i bits = _mm256_add_epi32(_mm256_castps_si256(t), _mm256_set1_epi32(127 - 0x4B400000));
-    return _mm256_castsi256_ps(_mm256_slli_epi32(bits, 23));
+SIMD __m256 v8_scale_(__m256 y, __m256 t) {
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(y), _mm256_slli_epi32(_mm256_castps_si256(t), 23)));
 }
-SIMD V16 v16_pow2(V16 t) { return V(v8_pow2_(t.a), v8_pow2_(t.b)); }
+SIMD V16 v16_scale_(V16 y, V16 t) { return V(v8_scale_(y.a, t.a), v8_scale_(y.b, t.b)); }
 SIMD V16 v16_abs(V16 a) {
     __m256 sign = _mm256_set1_ps(-0.0f);
     return V(_mm256_andnot_ps(sign, a.a), _mm256_andnot_ps(sign, a.b));
+}
+SIMD V16 v16_load_f16(const uint16_t *p) {
+    return V(_mm256_cvtph_ps(_mm_loadu_si128((const void *)p)), _mm256_cvtph_ps(_mm_loadu_si128((const void *)(p + 8))));
+}
+SIMD __m256 v8_load_bf16_(const uint16_t *p) {
+    __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)p));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
+}
+SIMD V16 v16_load_bf16(const uint16_t *p) { return V(v8_load_bf16_(p), v8_load_bf16_(p + 8)); }
+/* Eight rows of four into four columns of eight. */
+SIMD void v8_turn_(__m256 columns[4], const float *p, size_t stride) {
+    __m256 r[4];
+    for (size_t i = 0; i < 4; i++) r[i] = _mm256_set_m128(_mm_loadu_ps(p + (i + 4) * stride), _mm_loadu_ps(p + i * stride));
+    __m256d t0 = _mm256_castps_pd(_mm256_unpacklo_ps(r[0], r[1])), t1 = _mm256_castps_pd(_mm256_unpackhi_ps(r[0], r[1]));
+    __m256d t2 = _mm256_castps_pd(_mm256_unpacklo_ps(r[2], r[3])), t3 = _mm256_castps_pd(_mm256_unpackhi_ps(r[2], r[3]));
+    columns[0] = _mm256_castpd_ps(_mm256_unpacklo_pd(t0, t2));
+    columns[1] = _mm256_castpd_ps(_mm256_unpackhi_pd(t0, t2));
+    columns[2] = _mm256_castpd_ps(_mm256_unpacklo_pd(t1, t3));
+    columns[3] = _mm256_castpd_ps(_mm256_unpackhi_pd(t1, t3));
+}
+SIMD void v16_load_turned(V16 columns[LANES], const float *p, size_t stride) {
+    for (int part = 0; part < 4; part++, p += 4) {
+        __m256 upper[4], lower[4];
+        v8_turn_(upper, p, stride);
+        v8_turn_(lower, p + 8 * stride, stride);
+        for (int j = 0; j < 4; j++) columns[4 * part + j] = V(upper[j], lower[j]);
+    }
 }
 
 #else /* NEON and scalar: sixteen lanes in an array; the compiler vectorises what the target can */
@@ -140,8 +190,14 @@ SIMD V16 v16_min(V16 a, V16 b) { EACH(a.v[i] < b.v[i] ? a.v[i] : b.v[i]); }
 SIMD V16 v16_if_less(V16 a, V16 b, V16 x, V16 y) { EACH(a.v[i] < b.v[i] ? x.v[i] : y.v[i]); }
 SIMD V16 v16_first(V16 x, V16 y, size_t n) { EACH((size_t)i < n ? x.v[i] : y.v[i]); }
 SIMD V16 v16_abs(V16 a) { EACH(a.v[i] < 0 ? -a.v[i] : a.v[i] + 0); }
+SIMD V16 v16_load_f16(const uint16_t *p) { EACH((real)f16_widen(p[i])); }
+SIMD V16 v16_load_bf16(const uint16_t *p) { EACH((real)bf16_widen(p[i])); }
+SIMD void v16_load_turned(V16 columns[LANES], const real *p, size_t stride) {
+    for (size_t i = 0; i < LANES; i++)
+        for (size_t j = 0; j < LANES; j++) columns[j].v[i] = p[i * stride + j];
+}
 #ifndef REAL_F64
-SIMD V16 v16_pow2(V16 t) { EACH(bits_float((float_bits(t.v[i]) + 127u - 0x4B400000u) << 23)); }
+SIMD V16 v16_scale_(V16 y, V16 t) { EACH(bits_float(float_bits(y.v[i]) + (float_bits(t.v[i]) << 23))); }
 #endif
 
 #endif
@@ -163,33 +219,29 @@ SIMD real v16_largest(V16 a) {
     return l[0];
 }
 
-/* e^x, 1 ulp: +0 below -87.33 (where the result would be subnormal), infinity above 88.72. In the double build: d_exp by lane. */
-SIMD V16 v16_exp(V16 x);
-
+/* e^x within 0.9 ulp; +0 below -87.33 (where the result would be subnormal), infinity above 88.72, NaN for NaN. In the
+ * double build d_exp, lane by lane. */
 #ifdef REAL_F64
 SIMD V16 v16_exp(V16 x) { EACH(d_exp(x.v[i])); }
 #else
-/* x = k ln 2 + r, |r| <= ln 2 / 2; e^x = 2^k e^r. The polynomial is the minimax one for e^r on that interval. The factor
- * 2^k is applied in two halves, so that k = 128 does not overflow before the product does. */
+/* x = k ln 2 + r, |r| <= ln 2 / 2, and e^x = 2^k e^r. The product k times the float nearest to ln 2 is exact inside the
+ * first fma. e^r = 1 + r + r^2/2 + ... with the minimax coefficients (Remez) of relative error 2^-27.9. Beyond the range, and for
+ * NaN, the arithmetic runs on and its result is not taken. */
 SIMD V16 v16_exp(V16 x) {
-    const V16 magic = v16_set(12582912.0f), half = v16_set(0.5f);
-    V16 low = v16_set(-87.33654475f), high = v16_set(88.72283935f);
-    V16 clamped = v16_min(high, v16_max(low, x)); /* in this order a NaN stays a NaN */
-    V16 t = v16_fma(clamped, v16_set(1.44269504f), magic);
-    V16 k = v16_sub(t, magic);
-    V16 r = v16_fma(k, v16_set(-0.693145752f), clamped);
-    r = v16_fma(k, v16_set(-1.42860677e-6f), r);
-    V16 p = v16_set(1.38888890e-3f);
-    p = v16_fma(p, r, v16_set(8.33333377e-3f));
-    p = v16_fma(p, r, v16_set(4.16666679e-2f));
-    p = v16_fma(p, r, v16_set(1.66666672e-1f));
-    p = v16_fma(p, r, half);
-    p = v16_fma(p, r, v16_set(1.0f));
-    p = v16_fma(p, r, v16_set(1.0f));
-    V16 t1 = v16_fma(k, half, magic), k1 = v16_sub(t1, magic), t2 = v16_add(v16_sub(k, k1), magic);
-    V16 y = v16_mul(v16_mul(p, v16_pow2(t1)), v16_pow2(t2));
-    y = v16_if_less(x, low, v16_set(0.0f), y);
-    return v16_if_less(high, x, v16_set(bits_float(0x7F800000u)), y);
+    const V16 one = v16_set(1.0f), rounder = v16_set(12582912.0f); /* 1.5 * 2^23 */
+    V16 t = v16_fma(x, v16_set(1.44269502f), rounder), k = v16_sub(t, rounder);
+    V16 r = v16_fma(k, v16_set(-0.693147182f), x);
+    r = v16_fma(k, v16_set(1.90465421e-9f), r);
+    V16 p = v16_set(0.00138626003f);
+    p = v16_fma(p, r, v16_set(0.00836725347f));
+    p = v16_fma(p, r, v16_set(0.0416672491f));
+    p = v16_fma(p, r, v16_set(0.16666536f));
+    p = v16_fma(p, r, v16_set(0.5f));
+    p = v16_fma(p, r, one);
+    p = v16_fma(p, r, one);
+    V16 y = v16_scale_(p, t);
+    y = v16_if_less(x, v16_set(88.72284f), y, v16_add(x, v16_set(bits_float(0x7F800000u)))); /* a NaN is less than nothing */
+    return v16_if_less(x, v16_set(-87.33654f), v16_set(0.0f), y);
 }
 #endif
 
