@@ -12,12 +12,18 @@
 #ifndef BASE_H
 #define BASE_H
 
+#ifdef _WIN32
+#define __USE_MINGW_ANSI_STDIO 1 /* the printf of the standard, which knows %zu */
+#endif
+
 #include <setjmp.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#if defined(__GNUC__) && !defined(__TINYC__)
+#if defined(_WIN32) && defined(__GNUC__) && !defined(__TINYC__)
+#define PRINTF_LIKE(f, a) __attribute__((format(__gnu_printf__, f, a)))
+#elif defined(__GNUC__) && !defined(__TINYC__)
 #define PRINTF_LIKE(f, a) __attribute__((format(__printf__, f, a)))
 #else
 #define PRINTF_LIKE(f, a)

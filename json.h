@@ -16,7 +16,7 @@ typedef struct Json {
     bool is_integer;          /* JSON_NUMBER: written without fraction or exponent and within int64 */
     int64_t integer;
     double number;
-    const char *string;       /* JSON_STRING, decoded; may hold NUL bytes, closed by one more */
+    const char *string;       /* JSON_STRING, decoded; may hold NUL bytes, closed by one more. JSON_NUMBER: as written */
     size_t length;            /* bytes of the string */
     size_t count;             /* members of an array or object */
     struct Json *items;       /* their values, in file order */
@@ -49,7 +49,7 @@ const Json *json_need(const JsonDoc *doc, const Json *object, const char *key, J
 /* Keys are written in the order of the calls. key NULL inside arrays and at the root. */
 typedef struct {
     Buf text;
-    bool pretty;              /* two spaces a level, one member a line; else no spaces at all */
+    bool pretty;              /* two spaces a level, one member a line; else no spaces at all. No closing line break */
     int depth;
     bool first;
 } JsonWriter;
@@ -62,7 +62,7 @@ void jw_string_n(JsonWriter *w, const char *key, const char *value, size_t n);
 void jw_int(JsonWriter *w, const char *key, int64_t value);
 void jw_uint(JsonWriter *w, const char *key, uint64_t value);
 void jw_float(JsonWriter *w, const char *key, float value);      /* shortest that reads back as the float */
-void jw_double(JsonWriter *w, const char *key, double value);
+void jw_double(JsonWriter *w, const char *key, double value);    /* NaN and infinity, which JSON lacks: null */
 void jw_bool(JsonWriter *w, const char *key, bool value);
 void jw_null(JsonWriter *w, const char *key);
 /* Writes the value of a read tree as it is. */

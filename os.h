@@ -11,7 +11,7 @@
 #include <signal.h>
 
 /* ---- start, clock, terminal, machine ---- */
-/* Binary stdin and stdout on Windows, no-op elsewhere. */
+/* First of all in main: a reader of our output that goes away becomes a failed write; binary streams on Windows. */
 void os_begin(void);
 double os_seconds(void);                  /* monotonic */
 bool os_is_terminal(int fd);
@@ -47,11 +47,12 @@ void os_write_file(const char *path, const void *bytes, size_t n);   /* create, 
 /* An append-only log: opened at its end, flushed at each line. */
 typedef struct OsLog OsLog;
 OsLog *os_log_open(const char *path);
-void os_log_line(OsLog *log, const char *line, size_t n);
+void os_log_line(OsLog *log, const char *line, size_t n);            /* adds the '\n' */
 void os_log_close(OsLog *log);
 void os_truncate(const char *path, size_t size);
 
-/* Standard output, checked: a full disk or a closed pipe is work_failed. */
+/* Standard output, checked: a full disk or a closed pipe is work_failed. Buffered unless it is a terminal: main
+ * ends with out_flush, and what is streamed is flushed as it comes. */
 void out_text(const char *format, ...) PRINTF_LIKE(1, 2);
 void out_bytes(const void *bytes, size_t n);
 void out_flush(void);
