@@ -21,7 +21,6 @@ typedef struct {
     size_t row, rows;                 /* the block's queries: rows [row, row + rows) of q */
     size_t first;                     /* position of the first of them in its segment */
     size_t key_row;                   /* row of the segment's first key in k and v */
-    size_t length;                    /* backward: tokens of the segment */
 } AttentionBlock;
 
 /* Scratch for one thread, in reals; keys: the longest segment. */

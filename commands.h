@@ -1,0 +1,15 @@
+/* commands: the subcommands; argv begins after the subcommand's name. Each returns the exit code. */
+#ifndef COMMANDS_H
+#define COMMANDS_H
+
+#include "cli.h"
+
+int cmd_stories(int argc, char **argv);
+int cmd_tokenizer(int argc, char **argv);
+int cmd_pretrain(int argc, char **argv);
+int cmd_generate(int argc, char **argv);
+int cmd_eval(int argc, char **argv);
+int cmd_check(int argc, char **argv);
+int cmd_version(int argc, char **argv);
+
+#endif

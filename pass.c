@@ -1,0 +1,386 @@
+/* pass: one forward and one backward through the model, and what they keep. Declared in model.h. */
+#include "pass.h"
+
+#include "ops.h"
+#include "parallel.h"
+#include "simd.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* ---- storage ----------------------------------------------------------------------------------------------------------------
+ * Kept for backward, in reals a token:  C (x) + Q+2K (qkv) + Q (o) + 2H (softmax statistics) + C (mid) + up to 4 (norm statistics) + in
+ * for each layer, C = dim, Q = heads*D, K = kv_heads*D, in = 2F (Llama) or F (GPT-2). With recompute only x is kept for each layer and
+ * the rest once. Outputs of the norms and of the activation are computed again from these. */
+
+typedef struct {
+    unsigned char *base;              /* NULL: only count */
+    size_t used;
+} Arena;
+
+static void *take(Arena *a, size_t count, size_t size) {
+    size_t at = a->used;
+    a->used = size_add(at, (size_mul(count, size, "activations") + 63) / 64 * 64, "activations");
+    return a->base ? a->base + at : NULL;
+}
+
+static real *take_real(Arena *a, size_t count) { return take(a, count, sizeof(real)); }
+
+static size_t lora_rank(const Model *m) {
+    size_t most = 0;
+    for (size_t i = 0; i < m->config.layers; i++) {
+        const Block *b = &m->blocks[i];
+        const Linear *all[] = {&b->qkv[0], &b->qkv[1], &b->qkv[2], &b->out, &b->in[0], &b->in[1], &b->down};
+        for (size_t j = 0; j < sizeof all / sizeof *all; j++)
+            if (all[j]->lora && all[j]->lora->rank > most) most = all[j]->lora->rank;
+    }
+    return most;
+}
+
+static void carve_kept(Arena *a, Kept *k, const Widths *w, size_t N, bool backward) {
+    k->qkv = take_real(a, N * w->qkv);
+    k->o = take_real(a, N * w->q);
+    k->mid = take_real(a, N * w->dim);
+    k->in = take_real(a, N * w->in);
+    k->mean1 = take_real(a, N), k->rstd1 = take_real(a, N);
+    k->mean2 = take_real(a, N), k->rstd2 = take_real(a, N);
+    if (backward) k->top = take_real(a, N * w->heads), k->inv_sum = take_real(a, N * w->heads);
+}
+
+static void carve(Arena *a, Pass *p, const Model *m, size_t N, bool backward, bool recompute) {
+    const Config *c = &m->config;
+    const Widths *w = &p->width;
+    size_t layers = c->layers, sets = backward && !recompute ? layers : 1, threads = (size_t)thread_count();
+    p->x = take(a, layers + 1, sizeof *p->x);
+    p->kept = take(a, layers, sizeof *p->kept);
+    Kept counted = {0};
+    real *stream[2] = {NULL, NULL};
+    for (size_t i = 0; i <= layers; i++) {
+        /* without backward two buffers of the residual stream take turns */
+        real *x = backward || i < 2 ? take_real(a, N * c->dim) : stream[i % 2];
+        if (i < 2) stream[i] = x;
+        if (a->base) p->x[i] = x;
+    }
+    for (size_t i = 0; i < layers; i++) {
+        if (i < sets) carve_kept(a, a->base ? &p->kept[i] : &counted, w, N, backward);
+        else if (a->base) p->kept[i] = p->kept[0];
+    }
+    p->mean_f = take_real(a, N), p->rstd_f = take_real(a, N);
+    p->final = take_real(a, N * c->dim);
+    p->h = take_real(a, N * c->dim);
+    p->act = take_real(a, N * c->ffn);
+    p->lora = take_real(a, 2 * N * lora_rank(m));
+    p->attention = take_real(a, threads * attention_scratch(p->keys, c->head_dim));
+    p->blocks = take(a, N, sizeof *p->blocks);
+    p->position = take(a, N, sizeof *p->position);
+    p->head_rows = HEAD_BLOCK / c->vocab < 16 ? 16 : HEAD_BLOCK / c->vocab > 256 ? 256 : HEAD_BLOCK / c->vocab;
+    if (p->head_rows > N) p->head_rows = N;
+    p->logits = take_real(a, p->head_rows * c->vocab);
+    p->rows = take_real(a, p->head_rows * c->dim);
+    p->supervised = take(a, N, sizeof *p->supervised);
+    p->losses = take(a, N, sizeof *p->losses);
+    if (!backward) return;
+    p->drows = take_real(a, p->head_rows * c->dim);
+    p->dx = take_real(a, N * c->dim), p->dh = take_real(a, N * c->dim);
+    p->dact = take_real(a, N * c->ffn), p->din = take_real(a, N * w->in);
+    p->dqkv = take_real(a, N * w->qkv), p->d_o = take_real(a, N * w->q);
+    p->delta = take_real(a, N * c->heads);
+    p->row_of = take(a, c->vocab, sizeof *p->row_of);
+}
+
+static void measure(Pass *p, const Model *m, size_t tokens, bool backward, size_t keys) {
+    const Config *c = &m->config;
+    size_t q = c->heads * c->head_dim, kv = c->kv_heads * c->head_dim;
+    *p = (Pass){.tokens = tokens, .backward = backward, .keys = keys};
+    p->width = (Widths){.dim = c->dim, .q = q, .kv = kv, .qkv = q + 2 * kv, .heads = c->heads, .in = m->blocks[0].in_count == 2 ? 2 * c->ffn : c->ffn};
+    p->shape = (Heads){.heads = c->heads, .kv_heads = c->kv_heads, .head_dim = c->head_dim, .scale = 1 / real_sqrt((real)c->head_dim)};
+}
+
+static size_t keys_of(const Model *m, size_t tokens) { return tokens < m->config.ctx ? tokens : m->config.ctx; }
+
+size_t pass_bytes(const Model *m, size_t tokens, bool backward, bool recompute) {
+    Pass p;
+    Arena counter = {0};
+    measure(&p, m, tokens, backward, keys_of(m, tokens));
+    carve(&counter, &p, m, tokens, backward, recompute);
+    return counter.used;
+}
+
+Pass *pass_new_keys(const Model *m, size_t tokens, bool backward, bool recompute, size_t keys) {
+    Pass *p = mem_new(1, sizeof *p);
+    Arena arena = {0};
+    measure(p, m, tokens, backward, keys);
+    carve(&arena, p, m, tokens, backward, recompute);
+    p->memory = arena.base = mem_new(arena.used, 1);
+    arena.used = 0;
+    p->recompute = recompute && backward;
+    carve(&arena, p, m, tokens, backward, recompute);
+    return p;
+}
+
+Pass *pass_new(const Model *m, size_t tokens, bool backward, bool recompute) {
+    return pass_new_keys(m, tokens, backward, recompute, keys_of(m, tokens));
+}
+
+void pass_free(Pass *p) {
+    if (!p) return;
+    mem_free(p->memory), mem_free(p->embed), mem_free(p);
+}
+
+/* ---- forward ---- */
+
+static void norm_forward(real *y, real *mean, real *rstd, const real *x, const Norm *n, const Config *c, size_t N) {
+    if (n->b) layernorm_forward(y, mean, rstd, x, param_real(n->w), param_real(n->b), N, c->dim, (real)c->norm_eps);
+    else rmsnorm_forward(y, rstd, x, param_real(n->w), N, c->dim, (real)c->norm_eps);
+}
+
+static void norm_recall(real *y, const real *mean, const real *rstd, const real *x, const Norm *n, const Config *c, size_t N) {
+    norm_again(y, n->b ? mean : NULL, rstd, x, param_real(n->w), n->b ? param_real(n->b) : NULL, N, c->dim);
+}
+
+static void norm_backward(real *dx, const real *dy, const real *x, const real *mean, const real *rstd, const Norm *n, const Config *c, size_t N) {
+    if (n->b) layernorm_backward(dx, n->w->g_sum, n->b->g_sum, dy, x, param_real(n->w), mean, rstd, N, c->dim);
+    else rmsnorm_backward(dx, n->w->g_sum, dy, x, param_real(n->w), rstd, N, c->dim);
+}
+
+/* Linears with one input and their outputs side by side: q | k | v, gate | up. */
+static void forward_joined(real *y, size_t width, const real *x, size_t dim, const Linear *l, int count, size_t N, real *scratch) {
+    for (int i = 0; i < count; i++, y += l[i - 1].out) linear_forward(y, width, x, dim, &l[i], N, scratch);
+}
+
+static void activate(real *y, const real *in, const Block *b, size_t N, size_t F) {
+    if (b->in_count == 2) swiglu_forward(y, in, N, F);
+    else gelu_forward(y, in, N * F);
+}
+
+/* q and k by their angles; inverse: back again. */
+static void rotate(const Model *m, const Pass *p, real *qkv, size_t N, bool inverse) {
+    if (m->rope) rope_rotate(qkv, p->width.qkv, m->rope, p->position, N, m->config.heads + m->config.kv_heads, m->config.head_dim, inverse);
+}
+
+void block_forward(const Model *m, Pass *p, size_t layer, size_t N, real *cache_k, real *cache_v) {
+    const Config *c = &m->config;
+    const Block *b = &m->blocks[layer];
+    const Widths *w = &p->width;
+    Kept *k = &p->kept[layer];
+    real *x = p->x[layer], *next = p->x[layer + 1];
+    norm_forward(p->h, k->mean1, k->rstd1, x, &b->norm1, c, N);
+    forward_joined(k->qkv, w->qkv, p->h, c->dim, b->qkv, b->qkv_count, N, p->lora);
+    rotate(m, p, k->qkv, N, false);
+    const real *keys = k->qkv + w->q, *values = keys + w->kv;
+    size_t ldkv = w->qkv;
+    if (cache_k) { /* decoding: the new keys and values join the old ones */
+        for (size_t t = 0; t < N; t++) {
+            memcpy(cache_k + p->position[t] * w->kv, keys + t * w->qkv, w->kv * sizeof *keys);
+            memcpy(cache_v + p->position[t] * w->kv, values + t * w->qkv, w->kv * sizeof *values);
+        }
+        keys = cache_k, values = cache_v, ldkv = w->kv;
+    }
+    attention_forward(k->o, k->top, k->inv_sum, k->qkv, w->qkv, keys, values, ldkv, p->shape, p->blocks, p->block_count, p->keys, p->attention);
+    linear_forward(p->h, c->dim, k->o, w->q, &b->out, N, p->lora);
+    add(k->mid, x, p->h, N * c->dim);
+    norm_forward(p->h, k->mean2, k->rstd2, k->mid, &b->norm2, c, N);
+    forward_joined(k->in, w->in, p->h, c->dim, b->in, b->in_count, N, p->lora);
+    activate(p->act, k->in, b, N, c->ffn);
+    linear_forward(p->h, c->dim, p->act, c->ffn, &b->down, N, p->lora);
+    add(next, k->mid, p->h, N * c->dim);
+}
+
+static real widen(const Param *p, size_t i) {
+    if (p->stored == STORED_REAL) return ((const real *)p->w)[i];
+    uint16_t h = ((const uint16_t *)p->w)[i];
+    return (real)(p->stored == STORED_F16 ? f16_widen(h) : bf16_widen(h));
+}
+
+void embed(const Model *m, Pass *p, const int32_t *ids, size_t N) {
+    size_t C = m->config.dim;
+    PARALLEL_FOR(N * C > WORTH_THREADS)
+    for (size_t n = 0; n < N; n++) {
+        real *x = p->x[0] + n * C;
+        for (size_t i = 0; i < C; i++) x[i] = widen(m->tok, (size_t)ids[n] * C + i);
+        for (size_t i = 0; m->pos && i < C; i++) x[i] += widen(m->pos, p->position[n] * C + i);
+    }
+}
+
+/* Cuts each segment into blocks of queries and numbers the positions. */
+static void lay_out(Pass *p, const Batch *b, size_t ctx) {
+    assert(b->tokens <= p->tokens);
+    p->block_count = 0;
+    for (size_t i = 0; i < b->segment_count; i++) {
+        Segment s = b->segments[i];
+        assert(s.length >= 1 && s.length <= ctx && s.length <= p->keys);
+        (void)ctx;
+        for (size_t t = 0; t < s.length; t++) p->position[s.row + t] = t;
+        for (size_t t = 0; t < s.length; t += ATTENTION_ROWS) {
+            size_t rows = s.length - t < ATTENTION_ROWS ? s.length - t : ATTENTION_ROWS;
+            p->blocks[p->block_count++] = (AttentionBlock){.row = s.row + t, .rows = rows, .first = t, .key_row = s.row};
+        }
+    }
+}
+
+void finish_forward(const Model *m, Pass *p, size_t N) {
+    norm_forward(p->final, p->mean_f, p->rstd_f, p->x[m->config.layers], &m->norm_f, &m->config, N);
+}
+
+void model_forward(const Model *m, Pass *p, const Batch *b) {
+    lay_out(p, b, m->config.ctx);
+    embed(m, p, b->ids, b->tokens);
+    for (size_t i = 0; i < m->config.layers; i++) block_forward(m, p, i, b->tokens, NULL, NULL);
+    finish_forward(m, p, b->tokens);
+}
+
+void model_logits(const Model *m, const Pass *p, size_t row, size_t n, real *logits) {
+    size_t C = m->config.dim;
+    linear_forward(logits, m->config.vocab, p->final + row * C, C, &m->head, n, NULL);
+}
+
+/* ---- the head and the loss: logits live for head_rows supervised tokens at a time ---- */
+
+static size_t find_supervised(Pass *p, const Batch *b) {
+    size_t count = 0;
+    for (size_t n = 0; n < b->tokens; n++)
+        if (b->weights[n] != 0 && b->targets[n] >= 0) p->supervised[count++] = n;
+    return count;
+}
+
+static void gather(real *out, const real *x, const size_t *rows, size_t count, size_t C) {
+    for (size_t i = 0; i < count; i++) memcpy(out + i * C, x + rows[i] * C, C * sizeof *out);
+}
+
+/* The loss's double chain: tokens in order. */
+static void sum_losses(const Pass *p, const Batch *b, size_t count, double *sum) {
+    for (size_t i = 0; i < count; i++) *sum += (double)b->weights[p->supervised[i]] * p->losses[i];
+}
+
+void model_loss(const Model *m, Pass *p, const Batch *b, double *sum) {
+    size_t C = m->config.dim, V = m->config.vocab, count = find_supervised(p, b);
+    for (size_t start = 0; start < count; start += p->head_rows) {
+        size_t n = count - start < p->head_rows ? count - start : p->head_rows;
+        gather(p->rows, p->final, p->supervised + start, n, C);
+        linear_forward(p->logits, V, p->rows, C, &m->head, n, NULL);
+        PARALLEL_FOR(n * V > WORTH_THREADS)
+        for (size_t i = 0; i < n; i++) p->losses[start + i] = cross_entropy_loss(p->logits + i * V, V, (size_t)b->targets[p->supervised[start + i]]);
+    }
+    sum_losses(p, b, count, sum);
+}
+
+/* Loss, head gradient, and dh of the final norm's output. */
+static void head_step(const Model *m, Pass *p, const Batch *b, double scale, Start start_chain, double *sum) {
+    size_t C = m->config.dim, V = m->config.vocab, count = find_supervised(p, b);
+    Linear head = m->head;
+    memset(p->dh, 0, b->tokens * C * sizeof *p->dh);
+    if (!count) linear_backward_weights(p->logits, V, p->rows, C, &head, 0, start_chain);
+    for (size_t start = 0; start < count; start += p->head_rows) {
+        size_t n = count - start < p->head_rows ? count - start : p->head_rows;
+        const size_t *rows = p->supervised + start;
+        gather(p->rows, p->final, rows, n, C);
+        linear_forward(p->logits, V, p->rows, C, &head, n, NULL);
+        PARALLEL_FOR(n * V > WORTH_THREADS)
+        for (size_t i = 0; i < n; i++) {
+            real weight = (real)((double)b->weights[rows[i]] * scale);
+            p->losses[start + i] = cross_entropy_row(p->logits + i * V, V, (size_t)b->targets[rows[i]], weight);
+        }
+        linear_backward_weights(p->logits, V, p->rows, C, &head, n, start ? CONTINUE : start_chain);
+        linear_backward_dx(p->drows, C, p->logits, V, &head, n, BEGIN);
+        for (size_t i = 0; i < n; i++) memcpy(p->dh + rows[i] * C, p->drows + i * C, C * sizeof *p->dh);
+    }
+    sum_losses(p, b, count, sum);
+}
+
+/* ---- backward ---- */
+
+static void backward_joined(real *dx, const real *dy, size_t width, const real *x, size_t dim, Linear *l, int count, size_t N, Start step, real *scratch) {
+    size_t at = 0;
+    for (int i = 0; i < count; at += l[i++].out) {
+        linear_backward_dx(dx, dim, dy + at, width, &l[i], N, i ? CONTINUE : BEGIN);
+        linear_backward_weights(dy + at, width, x, dim, &l[i], N, step);
+    }
+    at = 0;
+    for (int i = 0; i < count; at += l[i++].out) linear_backward_lora(dx, dim, dy + at, width, x, dim, &l[i], N, step, scratch);
+}
+
+/* p->dx: gradient of the block's output in, of its input out. Walks block_forward back. */
+static void block_backward(const Model *m, Pass *p, size_t layer, size_t N, Start step) {
+    const Config *c = &m->config;
+    Block *b = &m->blocks[layer];
+    const Widths *w = &p->width;
+    Kept *k = &p->kept[layer];
+    activate(p->act, k->in, b, N, c->ffn);
+    backward_joined(p->dact, p->dx, c->dim, p->act, c->ffn, &b->down, 1, N, step, p->lora);
+    if (b->in_count == 2) swiglu_backward(p->din, p->dact, k->in, N, c->ffn);
+    else gelu_backward(p->din, p->dact, k->in, N * c->ffn);
+    norm_recall(p->h, k->mean2, k->rstd2, k->mid, &b->norm2, c, N);
+    backward_joined(p->dh, p->din, w->in, p->h, c->dim, b->in, b->in_count, N, step, p->lora);
+    norm_backward(p->dx, p->dh, k->mid, k->mean2, k->rstd2, &b->norm2, c, N);
+    backward_joined(p->d_o, p->dx, c->dim, k->o, w->q, &b->out, 1, N, step, p->lora);
+    real *dkeys = p->dqkv + w->q, *keys = k->qkv + w->q;
+    attention_backward(p->dqkv, dkeys, dkeys + w->kv, p->delta, p->d_o, k->o, k->top, k->inv_sum, k->qkv, w->qkv, keys, keys + w->kv, w->qkv, p->shape,
+                       p->blocks, p->block_count, p->keys, p->attention);
+    rotate(m, p, p->dqkv, N, true);
+    norm_recall(p->h, k->mean1, k->rstd1, p->x[layer], &b->norm1, c, N);
+    backward_joined(p->dh, p->dqkv, w->qkv, p->h, c->dim, b->qkv, b->qkv_count, N, step, p->lora);
+    norm_backward(p->dx, p->dh, p->x[layer], k->mean1, k->rstd1, &b->norm1, c, N);
+}
+
+/* Rows of the embedding (and of the learned positions) that this micro-batch touched: chains over tokens, threads own columns. */
+static void embed_backward(const Model *m, Pass *p, const Batch *b) {
+    size_t C = m->config.dim;
+    real *pos = m->pos ? m->pos->g : NULL, *tok = m->tok->g ? p->embed : NULL;
+    PARALLEL_FOR(b->tokens * C > WORTH_THREADS)
+    for (size_t start = 0; start < C; start += LANES) {
+        size_t end = start + LANES < C ? start + LANES : C;
+        for (size_t n = 0; n < b->tokens; n++) {
+            const real *d = p->dx + n * C;
+            real *row = tok ? tok + (size_t)p->row_of[b->ids[n]] * C : NULL, *place = pos ? pos + p->position[n] * C : NULL;
+            for (size_t i = start; tok && i < end; i++) row[i] += d[i];
+            for (size_t i = start; pos && i < end; i++) place[i] += d[i];
+        }
+    }
+}
+
+void model_begin_gradients(Model *m, Pass *p, const int32_t *ids, size_t count) {
+    size_t V = m->config.vocab, rows = 0;
+    for (size_t i = 0; i < V; i++) p->row_of[i] = -1;
+    for (size_t i = 0; i < count; i++) p->row_of[ids[i]] = 0;
+    for (size_t i = 0; i < V; i++)
+        if (p->row_of[i] == 0) p->row_of[i] = (int32_t)rows++;
+    if (rows > p->embed_rows) {
+        mem_free(p->embed);
+        p->embed = mem_new(size_mul(rows, m->config.dim, "the embedding's gradient"), sizeof(real));
+        p->embed_rows = rows;
+    }
+    memset(p->embed, 0, rows * m->config.dim * sizeof(real));
+    if (m->pos && m->pos->g) memset(m->pos->g, 0, param_size(m->pos) * sizeof(real));
+    for (size_t i = 0; i < m->count; i++)
+        if (m->params[i]->g_sum) memset(m->params[i]->g_sum, 0, param_size(m->params[i]) * sizeof(double));
+}
+
+void model_step(Model *m, Pass *p, const Batch *b, double scale, bool first, double *loss_sum) {
+    const Config *c = &m->config;
+    Start step = first ? BEGIN : CONTINUE;
+    assert(p->backward);
+    model_forward(m, p, b);
+    head_step(m, p, b, scale, step, loss_sum);
+    memset(p->dx, 0, b->tokens * c->dim * sizeof *p->dx);
+    norm_backward(p->dx, p->dh, p->x[c->layers], p->mean_f, p->rstd_f, &m->norm_f, c, b->tokens);
+    for (size_t i = c->layers; i-- > 0;) {
+        if (p->recompute) block_forward(m, p, i, b->tokens, NULL, NULL);
+        block_backward(m, p, i, b->tokens, step);
+    }
+    embed_backward(m, p, b);
+}
+
+void model_finish_gradients(Model *m, Pass *p) {
+    size_t V = m->config.vocab, C = m->config.dim;
+    real *g = m->tok->g;
+    if (g && !m->config.tied) memset(g, 0, param_size(m->tok) * sizeof *g);
+    for (size_t id = 0; g && id < V; id++) {
+        if (p->row_of[id] < 0) continue;
+        const real *row = p->embed + (size_t)p->row_of[id] * C;
+        for (size_t i = 0; i < C; i++) g[id * C + i] += row[i];
+    }
+    for (size_t i = 0; i < m->count; i++) {
+        Param *q = m->params[i];
+        for (size_t j = 0; q->g_sum && j < param_size(q); j++) q->g[j] = (real)q->g_sum[j];
+    }
+}

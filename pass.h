@@ -1,0 +1,46 @@
+/* pass: what a forward pass keeps, shared by training (pass.c) and decoding (decode.c) and by nobody else. */
+#ifndef PASS_H
+#define PASS_H
+
+#include "attention.h"
+#include "model.h"
+
+enum { HEAD_BLOCK = 1 << 19 };        /* logits held at a time, about: rows x vocabulary */
+
+typedef struct {
+    size_t dim, q, kv, qkv, heads, in;   /* reals a token */
+} Widths;
+
+/* One layer's activations that backward reads, [N, …]; x, its input, stands in Pass. */
+typedef struct {
+    real *mean1, *rstd1, *qkv, *o, *top, *inv_sum, *mid, *mean2, *rstd2, *in;
+} Kept;
+
+struct Pass {
+    size_t tokens, keys;              /* capacity: tokens at once, longest segment */
+    bool backward, recompute;
+    Widths width;
+    Heads shape;
+    void *memory;
+    real **x;                         /* [layers + 1] residual stream before each block and after the last, [N, C] */
+    Kept *kept;                       /* [layers]; one shared set with recompute and without backward */
+    real *mean_f, *rstd_f, *final;    /* the last norm: statistics and output */
+    real *h, *act, *lora, *attention; /* scratch */
+    AttentionBlock *blocks;
+    size_t block_count, *position;
+    real *logits, *rows, *drows;      /* a block of the head */
+    size_t head_rows, *supervised;
+    double *losses;
+    real *dx, *dh, *dact, *din, *dqkv, *d_o, *delta;
+    int32_t *row_of;                  /* [V]: row of an id in embed, -1: not in this step */
+    real *embed;                      /* gradient of just those rows of the embedding */
+    size_t embed_rows;
+};
+
+Pass *pass_new_keys(const Model *m, size_t tokens, bool backward, bool recompute, size_t keys);
+void embed(const Model *m, Pass *p, const int32_t *ids, size_t N);
+/* cache_k, cache_v [ctx, kv]: where decoding keeps this layer's keys and values; NULL: they stand in the pass. */
+void block_forward(const Model *m, Pass *p, size_t layer, size_t N, real *cache_k, real *cache_v);
+void finish_forward(const Model *m, Pass *p, size_t N);
+
+#endif
