@@ -1,372 +1,12 @@
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* flock, sched_getaffinity, sigaction under -std=c11 */
-#endif
-#define _DARWIN_C_SOURCE
-#define PSAPI_VERSION 2
-
-#include "os.h"
+#include "os_system.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-
-typedef enum { PATH_NONE, PATH_FILE, PATH_FOLDER, PATH_LINK, PATH_SPECIAL } PathKind;
-typedef enum { OPEN_READ, OPEN_NEW, OPEN_APPEND, OPEN_UPDATE } OpenMode;
 
 volatile sig_atomic_t os_interrupted;
-
-/* ---- the two systems: the same few calls, -1 and errno on failure ---- */
-
-#ifdef _WIN32
-
-#include <io.h>
-#include <process.h>
-#include <windows.h>
-#include <psapi.h>
-
-static wchar_t *wide(const char *path) {
-    int n = MultiByteToWideChar(CP_UTF8, 0, path, -1, NULL, 0);
-    wchar_t *w = mem_new((size_t)n + 1, sizeof *w);
-    MultiByteToWideChar(CP_UTF8, 0, path, -1, w, n);
-    return w;
-}
-
-static int windows_errno(void) {
-    switch (GetLastError()) {
-    case ERROR_FILE_NOT_FOUND:
-    case ERROR_PATH_NOT_FOUND: return ENOENT;
-    case ERROR_ACCESS_DENIED:
-    case ERROR_SHARING_VIOLATION: return EACCES;
-    case ERROR_ALREADY_EXISTS:
-    case ERROR_FILE_EXISTS: return EEXIST;
-    case ERROR_DISK_FULL:
-    case ERROR_HANDLE_DISK_FULL: return ENOSPC;
-    case ERROR_DIR_NOT_EMPTY: return ENOTEMPTY;
-    default: return EIO;
-    }
-}
-
-/* A Windows call that says yes or no, as a POSIX one. */
-static int done(BOOL ok) {
-    if (ok) return 0;
-    errno = windows_errno();
-    return -1;
-}
-
-static int sys_open(const char *path, OpenMode mode) {
-    static const int flags[] = {_O_RDONLY, _O_WRONLY | _O_CREAT | _O_TRUNC, _O_WRONLY | _O_CREAT | _O_APPEND, _O_WRONLY};
-    wchar_t *w = wide(path);
-    int fd = _wopen(w, flags[mode] | _O_BINARY | _O_NOINHERIT, _S_IREAD | _S_IWRITE);
-    mem_free(w);
-    return fd;
-}
-
-static int64_t sys_read(int fd, void *bytes, size_t n) { return _read(fd, bytes, (unsigned)n); }
-static int64_t sys_write(int fd, const void *bytes, size_t n) { return _write(fd, bytes, (unsigned)n); }
-static int sys_close(int fd) { return _close(fd); }
-static int sys_sync(int fd) { return _commit(fd); }
-static int sys_resize(int fd, size_t size) { return (errno = _chsize_s(fd, (int64_t)size)) ? -1 : 0; }
-
-static PathKind sys_kind(const char *path, bool follow, uint64_t *size) {
-    wchar_t *w = wide(path);
-    WIN32_FILE_ATTRIBUTE_DATA data;
-    BOOL found = GetFileAttributesExW(w, GetFileExInfoStandard, &data);
-    mem_free(w);
-    if (!found) return PATH_NONE;
-    if (size) *size = (uint64_t)data.nFileSizeHigh << 32 | data.nFileSizeLow;
-    if (!follow && data.dwFileAttributes & FILE_ATTRIBUTE_REPARSE_POINT) return PATH_LINK;
-    if (data.dwFileAttributes & FILE_ATTRIBUTE_DIRECTORY) return PATH_FOLDER;
-    return data.dwFileAttributes & FILE_ATTRIBUTE_DEVICE ? PATH_SPECIAL : PATH_FILE;
-}
-
-static int sys_rename(const char *from, const char *to) {
-    wchar_t *a = wide(from), *b = wide(to);
-    int result = done(MoveFileExW(a, b, MOVEFILE_REPLACE_EXISTING | MOVEFILE_WRITE_THROUGH));
-    mem_free(b), mem_free(a);
-    return result;
-}
-
-static int sys_make_dir(const char *path) {
-    wchar_t *w = wide(path);
-    int result = done(CreateDirectoryW(w, NULL));
-    mem_free(w);
-    return result;
-}
-
-static int sys_remove(const char *path) {
-    wchar_t *w = wide(path);
-    DWORD attributes = GetFileAttributesW(w);
-    bool folder = attributes != INVALID_FILE_ATTRIBUTES && attributes & FILE_ATTRIBUTE_DIRECTORY;
-    int result = done(folder ? RemoveDirectoryW(w) : DeleteFileW(w));
-    mem_free(w);
-    return result;
-}
-
-/* MoveFileEx with write-through has made the name durable; a folder cannot be synced here. */
-static int sys_sync_dir(const char *path) {
-    (void)path;
-    return 0;
-}
-
-/* Calls each(name) for every entry; -1 when the folder cannot be read. */
-static int sys_each(const char *dir, void (*each)(void *context, const char *name), void *context) {
-    char *pattern = os_join(dir, "*");
-    wchar_t *w = wide(pattern);
-    WIN32_FIND_DATAW found;
-    HANDLE h = FindFirstFileW(w, &found);
-    mem_free(w), mem_free(pattern);
-    if (h == INVALID_HANDLE_VALUE) return done(FALSE);
-    do {
-        char name[3 * MAX_PATH + 1];
-        if (WideCharToMultiByte(CP_UTF8, 0, found.cFileName, -1, name, sizeof name, NULL, NULL) > 0) each(context, name);
-    } while (FindNextFileW(h, &found));
-    FindClose(h);
-    return 0;
-}
-
-static const void *sys_map(const char *path, uint64_t size) {
-    wchar_t *w = wide(path);
-    HANDLE file = CreateFileW(w, GENERIC_READ, FILE_SHARE_READ | FILE_SHARE_DELETE, NULL, OPEN_EXISTING, 0, NULL);
-    mem_free(w);
-    if (file == INVALID_HANDLE_VALUE) return done(FALSE), NULL;
-    HANDLE mapping = CreateFileMappingW(file, NULL, PAGE_READONLY, (DWORD)(size >> 32), (DWORD)size, NULL);
-    const void *at = mapping ? MapViewOfFile(mapping, FILE_MAP_READ, 0, 0, (SIZE_T)size) : NULL;
-    if (!at) done(FALSE);
-    if (mapping) CloseHandle(mapping);
-    CloseHandle(file);
-    return at;
-}
-
-static void sys_unmap(const void *at, size_t size) {
-    (void)size;
-    UnmapViewOfFile(at);
-}
-
-/* Deleted when closed, and closed when the process ends. -2: somebody else holds it. */
-static intptr_t sys_lock(const char *path) {
-    wchar_t *w = wide(path);
-    HANDLE h = CreateFileW(w, GENERIC_READ | GENERIC_WRITE | DELETE, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, NULL, OPEN_ALWAYS,
-                           FILE_FLAG_DELETE_ON_CLOSE, NULL);
-    mem_free(w);
-    if (h == INVALID_HANDLE_VALUE) return done(FALSE);
-    OVERLAPPED from = {0};
-    if (LockFileEx(h, LOCKFILE_EXCLUSIVE_LOCK | LOCKFILE_FAIL_IMMEDIATELY, 0, 1, 0, &from)) return (intptr_t)h;
-    CloseHandle(h);
-    return -2;
-}
-
-static void sys_unlock(const char *path, intptr_t handle) {
-    (void)path;
-    CloseHandle((HANDLE)handle);
-}
-
-static int sys_pid(void) { return _getpid(); }
-
-void os_begin(void) {
-    _setmode(0, _O_BINARY);
-    _setmode(1, _O_BINARY);
-    SetConsoleOutputCP(CP_UTF8);
-}
-
-double os_seconds(void) {
-    LARGE_INTEGER now, rate;
-    QueryPerformanceCounter(&now);
-    QueryPerformanceFrequency(&rate);
-    return (double)now.QuadPart / (double)rate.QuadPart;
-}
-
-bool os_is_terminal(int fd) { return _isatty(fd) != 0; }
-
-int os_terminal_columns(void) {
-    CONSOLE_SCREEN_BUFFER_INFO info;
-    if (!GetConsoleScreenBufferInfo(GetStdHandle(STD_ERROR_HANDLE), &info)) return 80;
-    return info.srWindow.Right - info.srWindow.Left + 1;
-}
-
-size_t os_peak_memory(void) {
-    PROCESS_MEMORY_COUNTERS counters = {.cb = sizeof counters};
-    return GetProcessMemoryInfo(GetCurrentProcess(), &counters, sizeof counters) ? counters.PeakWorkingSetSize : 0;
-}
-
-int os_cpu_count(void) {
-    SYSTEM_INFO info;
-    GetSystemInfo(&info);
-    return (int)info.dwNumberOfProcessors;
-}
-
-static void on_interrupt(int number) {
-    if (os_interrupted) _exit(EXIT_INTERRUPTED);
-    os_interrupted = 1;
-    signal(number, on_interrupt);
-}
-
-void os_catch_interrupts(void) {
-    signal(SIGINT, on_interrupt);
-    signal(SIGTERM, on_interrupt);
-}
-
-#else
-
-#include <dirent.h>
-#include <sched.h>
-#include <sys/file.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
-#include <time.h>
-#include <unistd.h>
-
-#ifndef O_CLOEXEC
-#define O_CLOEXEC 0
-#endif
-
-static int sys_open(const char *path, OpenMode mode) {
-    static const int flags[] = {O_RDONLY, O_WRONLY | O_CREAT | O_TRUNC, O_WRONLY | O_CREAT | O_APPEND, O_WRONLY};
-    return open(path, flags[mode] | O_CLOEXEC, 0666);
-}
-
-static int64_t sys_read(int fd, void *bytes, size_t n) { return read(fd, bytes, n); }
-static int64_t sys_write(int fd, const void *bytes, size_t n) { return write(fd, bytes, n); }
-static int sys_close(int fd) { return close(fd); }
-static int sys_resize(int fd, size_t size) { return ftruncate(fd, (off_t)size); }
-
-static int sys_sync(int fd) {
-#ifdef F_FULLFSYNC
-    if (fcntl(fd, F_FULLFSYNC) == 0) return 0; /* macOS: fsync alone stops at the drive's cache */
-#endif
-    if (fsync(fd) == 0) return 0;
-    return errno == EINVAL || errno == ENOTSUP ? 0 : -1; /* a file system that knows no sync */
-}
-
-static PathKind sys_kind(const char *path, bool follow, uint64_t *size) {
-    struct stat s;
-    if ((follow ? stat(path, &s) : lstat(path, &s)) != 0) return PATH_NONE;
-    if (size) *size = (uint64_t)s.st_size;
-    return S_ISREG(s.st_mode) ? PATH_FILE : S_ISDIR(s.st_mode) ? PATH_FOLDER : S_ISLNK(s.st_mode) ? PATH_LINK : PATH_SPECIAL;
-}
-
-static int sys_rename(const char *from, const char *to) { return rename(from, to); }
-static int sys_make_dir(const char *path) { return mkdir(path, 0777); }
-static int sys_remove(const char *path) { return remove(path); }
-
-static int sys_sync_dir(const char *path) {
-    int fd = sys_open(path, OPEN_READ);
-    if (fd < 0) return -1;
-    int result = sys_sync(fd), reason = errno;
-    close(fd);
-    errno = reason;
-    return result;
-}
-
-/* Calls each(name) for every entry; -1 when the folder cannot be read. */
-static int sys_each(const char *dir, void (*each)(void *context, const char *name), void *context) {
-    DIR *d = opendir(dir);
-    if (!d) return -1;
-    struct dirent *entry;
-    while (errno = 0, (entry = readdir(d)) != NULL) each(context, entry->d_name);
-    int reason = errno;
-    closedir(d);
-    errno = reason;
-    return reason ? -1 : 0;
-}
-
-static const void *sys_map(const char *path, uint64_t size) {
-    int fd = sys_open(path, OPEN_READ);
-    if (fd < 0) return NULL;
-    void *at = mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, fd, 0);
-    int reason = errno;
-    close(fd);
-    errno = reason;
-    return at == MAP_FAILED ? NULL : at;
-}
-
-static void sys_unmap(const void *at, size_t size) { munmap((void *)(uintptr_t)at, size); }
-
-/* flock, because it belongs to the open file and not to the process: a second try of the same process is
- * refused too. -2: somebody else holds it. */
-static intptr_t sys_lock(const char *path) {
-    for (;;) {
-        struct stat s;
-        int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-        if (fd < 0) return -1;
-        if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-            int reason = errno;
-            close(fd);
-            errno = reason;
-            return reason == EWOULDBLOCK ? -2 : -1;
-        }
-        if (fstat(fd, &s) == 0 && s.st_nlink > 0) return fd;
-        close(fd); /* its holder removed the file between our open and our flock: ours is not the one others see */
-    }
-}
-
-static void sys_unlock(const char *path, intptr_t handle) {
-    unlink(path); /* while it is still held */
-    close((int)handle);
-}
-
-static int sys_pid(void) { return (int)getpid(); }
-
-/* A reader that has gone away shows as a failed write and not as a silent end. */
-void os_begin(void) { signal(SIGPIPE, SIG_IGN); }
-
-double os_seconds(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-bool os_is_terminal(int fd) { return isatty(fd) != 0; }
-
-int os_terminal_columns(void) {
-    struct winsize size;
-    if (ioctl(2, TIOCGWINSZ, &size) == 0 && size.ws_col) return size.ws_col;
-    return 80;
-}
-
-size_t os_peak_memory(void) {
-    size_t peak = 0;
-    FILE *f = fopen("/proc/self/status", "r"); /* ru_maxrss would begin with the size of the process that started us */
-    char line[256];
-    while (f && !peak && fgets(line, sizeof line, f))
-        if (!strncmp(line, "VmHWM:", 6)) peak = (size_t)strtoull(line + 6, NULL, 10) * 1024;
-    if (f) fclose(f);
-    struct rusage usage;
-    if (peak || getrusage(RUSAGE_SELF, &usage) != 0) return peak;
-#ifdef __APPLE__
-    return (size_t)usage.ru_maxrss;
-#else
-    return (size_t)usage.ru_maxrss * 1024;
-#endif
-}
-
-int os_cpu_count(void) {
-#ifdef __linux__
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
-#endif
-    long count = sysconf(_SC_NPROCESSORS_ONLN);
-    return count > 0 ? (int)count : 1;
-}
-
-static void on_interrupt(int number) {
-    (void)number;
-    if (os_interrupted) _exit(EXIT_INTERRUPTED);
-    os_interrupted = 1;
-}
-
-void os_catch_interrupts(void) {
-    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART};
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-}
-
-#endif
 
 /* ---- faults on demand ---- */
 
@@ -392,7 +32,7 @@ static bool write_all(int fd, const void *bytes, size_t n) {
     const unsigned char *p = bytes;
     if (n && os_fault("kill")) {
         if (sys_write(fd, p, n / 2)) {} /* a power cut leaves a part */
-        _exit(KILLED);
+        sys_exit_now(KILLED);
     }
     if (n && os_fault("write")) return errno = ENOSPC, false;
     while (n) {
@@ -406,19 +46,19 @@ static bool write_all(int fd, const void *bytes, size_t n) {
 }
 
 static bool sync_file(int fd) {
-    if (os_fault("kill")) _exit(KILLED);
+    if (os_fault("kill")) sys_exit_now(KILLED);
     if (os_fault("sync")) return errno = EIO, false;
     return sys_sync(fd) == 0;
 }
 
 static bool sync_folder(const char *path) {
-    if (os_fault("kill")) _exit(KILLED);
+    if (os_fault("kill")) sys_exit_now(KILLED);
     if (os_fault("sync")) return errno = EIO, false;
     return sys_sync_dir(path) == 0;
 }
 
 static bool rename_file(const char *from, const char *to) {
-    if (os_fault("kill")) _exit(KILLED);
+    if (os_fault("kill")) sys_exit_now(KILLED);
     if (os_fault("rename")) return errno = EIO, false;
     return sys_rename(from, to) == 0;
 }

@@ -1,4 +1,4 @@
-/* os: the only file that talks to the operating system. POSIX and Windows.
+/* os: the only room that talks to the operating system: os.c, and below it os_posix.c or os_windows.c.
  *
  * Paths are UTF-8 with '/' between the parts. A failed write or a full disk is work_failed; a file that
  * is missing or unreadable is bad_input, both naming the path and the system's own reason.

@@ -1,0 +1,173 @@
+#ifndef _WIN32
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* flock, sched_getaffinity, sigaction under -std=c11 */
+#endif
+#define _DARWIN_C_SOURCE
+
+#include "os_system.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef O_CLOEXEC
+#define O_CLOEXEC 0
+#endif
+
+int sys_open(const char *path, OpenMode mode) {
+    static const int flags[] = {O_RDONLY, O_WRONLY | O_CREAT | O_TRUNC, O_WRONLY | O_CREAT | O_APPEND, O_WRONLY};
+    return open(path, flags[mode] | O_CLOEXEC, 0666);
+}
+
+int64_t sys_read(int fd, void *bytes, size_t n) { return read(fd, bytes, n); }
+int64_t sys_write(int fd, const void *bytes, size_t n) { return write(fd, bytes, n); }
+int sys_close(int fd) { return close(fd); }
+int sys_resize(int fd, size_t size) { return ftruncate(fd, (off_t)size); }
+
+int sys_sync(int fd) {
+#ifdef F_FULLFSYNC
+    if (fcntl(fd, F_FULLFSYNC) == 0) return 0; /* macOS: fsync alone stops at the drive's cache */
+#endif
+    if (fsync(fd) == 0) return 0;
+    return errno == EINVAL || errno == ENOTSUP ? 0 : -1; /* a file system that knows no sync */
+}
+
+PathKind sys_kind(const char *path, bool follow, uint64_t *size) {
+    struct stat s;
+    if ((follow ? stat(path, &s) : lstat(path, &s)) != 0) return PATH_NONE;
+    if (size) *size = (uint64_t)s.st_size;
+    return S_ISREG(s.st_mode) ? PATH_FILE : S_ISDIR(s.st_mode) ? PATH_FOLDER : S_ISLNK(s.st_mode) ? PATH_LINK : PATH_SPECIAL;
+}
+
+int sys_rename(const char *from, const char *to) { return rename(from, to); }
+int sys_make_dir(const char *path) { return mkdir(path, 0777); }
+int sys_remove(const char *path) { return remove(path); }
+
+int sys_sync_dir(const char *path) {
+    int fd = sys_open(path, OPEN_READ);
+    if (fd < 0) return -1;
+    int result = sys_sync(fd), reason = errno;
+    close(fd);
+    errno = reason;
+    return result;
+}
+
+int sys_each(const char *dir, void (*each)(void *context, const char *name), void *context) {
+    DIR *d = opendir(dir);
+    if (!d) return -1;
+    struct dirent *entry;
+    while (errno = 0, (entry = readdir(d)) != NULL) each(context, entry->d_name);
+    int reason = errno;
+    closedir(d);
+    errno = reason;
+    return reason ? -1 : 0;
+}
+
+const void *sys_map(const char *path, uint64_t size) {
+    int fd = sys_open(path, OPEN_READ);
+    if (fd < 0) return NULL;
+    void *at = mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, fd, 0);
+    int reason = errno;
+    close(fd);
+    errno = reason;
+    return at == MAP_FAILED ? NULL : at;
+}
+
+void sys_unmap(const void *at, size_t size) { munmap((void *)(uintptr_t)at, size); }
+
+/* flock, because it belongs to the open file and not to the process: a second try of the same process is
+ * refused too. */
+intptr_t sys_lock(const char *path) {
+    for (;;) {
+        struct stat s;
+        int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+        if (fd < 0) return -1;
+        if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+            int reason = errno;
+            close(fd);
+            errno = reason;
+            return reason == EWOULDBLOCK ? -2 : -1;
+        }
+        if (fstat(fd, &s) == 0 && s.st_nlink > 0) return fd;
+        close(fd); /* its holder removed the file between our open and our flock: ours is not the one others see */
+    }
+}
+
+void sys_unlock(const char *path, intptr_t handle) {
+    unlink(path); /* while it is still held */
+    close((int)handle);
+}
+
+int sys_pid(void) { return (int)getpid(); }
+void sys_exit_now(int code) { _exit(code); }
+
+/* A reader that has gone away shows as a failed write and not as a silent end. */
+void os_begin(void) { signal(SIGPIPE, SIG_IGN); }
+
+double os_seconds(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+bool os_is_terminal(int fd) { return isatty(fd) != 0; }
+
+int os_terminal_columns(void) {
+    struct winsize size;
+    if (ioctl(2, TIOCGWINSZ, &size) == 0 && size.ws_col) return size.ws_col;
+    return 80;
+}
+
+size_t os_peak_memory(void) {
+    size_t peak = 0;
+    FILE *f = fopen("/proc/self/status", "r"); /* ru_maxrss would begin with the size of the process that started us */
+    char line[256];
+    while (f && !peak && fgets(line, sizeof line, f))
+        if (!strncmp(line, "VmHWM:", 6)) peak = (size_t)strtoull(line + 6, NULL, 10) * 1024;
+    if (f) fclose(f);
+    struct rusage usage;
+    if (peak || getrusage(RUSAGE_SELF, &usage) != 0) return peak;
+#ifdef __APPLE__
+    return (size_t)usage.ru_maxrss;
+#else
+    return (size_t)usage.ru_maxrss * 1024;
+#endif
+}
+
+int os_cpu_count(void) {
+#ifdef __linux__
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
+#endif
+    long count = sysconf(_SC_NPROCESSORS_ONLN);
+    return count > 0 ? (int)count : 1;
+}
+
+static void on_interrupt(int number) {
+    (void)number;
+    if (os_interrupted) _exit(EXIT_INTERRUPTED);
+    os_interrupted = 1;
+}
+
+void os_catch_interrupts(void) {
+    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+#else
+typedef int os_posix_is_not_needed_here;
+#endif
