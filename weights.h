@@ -14,24 +14,32 @@
 
 typedef enum { ST_F32, ST_F16, ST_BF16, ST_F64, ST_I64, ST_I32, ST_I16, ST_I8, ST_U8, ST_BOOL, ST_TYPES } StType;
 
+enum { ST_MAX_RANK = 8 };
+
 typedef struct {
     const char *name;
     StType type;
     int rank;
-    uint64_t dims[8];
-    const unsigned char *data;       /* inside the mapped file */
+    uint64_t dims[ST_MAX_RANK];
+    const unsigned char *data;       /* inside the mapped file: not aligned */
     uint64_t bytes;
+    const char *file;                /* for messages */
+    Stored held;                     /* for st_write of an ST_F32: what data holds (STORED_REAL unless said) */
 } StTensor;
 
+const char *st_type_name(StType type);                       /* "F32" */
+
+/* One file; or a folder: its model.safetensors, or else the shards that model.safetensors.index.json names. */
 typedef struct SafeTensors SafeTensors;
 SafeTensors *st_open(const char *path);
 size_t st_count(const SafeTensors *s);
-const StTensor *st_tensor(const SafeTensors *s, size_t i);   /* in file (offset) order */
-const StTensor *st_find(const SafeTensors *s, const char *name);
+const StTensor *st_tensor(const SafeTensors *s, size_t i);   /* in file (offset) order, shards by name; one array */
+const StTensor *st_find(const SafeTensors *s, const char *name);   /* NULL: not there */
 void st_close(SafeTensors *s);
 
-/* Writes tensors in the order given, header padded with spaces to a multiple of 8, __metadata__ {"format":"pt"}. Streams: data
- * of f64-held `real` (finetune-f64) is narrowed to f32. Durable (os_create … os_commit). */
+/* Writes tensors in the order given, header padded with spaces to a multiple of 8, __metadata__ {"format":"pt"}. Of each: name,
+ * type, rank, dims, data, held. Streams: what an ST_F32 tensor holds in another type is converted on the way: 16-bit weights
+ * are widened, a `real` that is a double (finetune-f64) is narrowed. Durable (os_create … os_commit). */
 void st_write(const char *path, const StTensor *tensors, size_t count);
 
 /* SHA-256 over the tensors sorted by name (spec.md section 5) of one file or of a folder's model file or shards. */

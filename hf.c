@@ -1,0 +1,151 @@
+/* hf: a model folder of Hugging Face, read and written. Its tensors against the model's registry: each is there once, has the shape
+ * that config.json gives it, and is finite; none is left over. */
+#include "hf.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* ---- weights ---- */
+
+static void check_shape(const Param *p, const StTensor *t, const char *dir) {
+    bool same = t->rank == p->rank;
+    for (int d = 0; d < t->rank && same; d++) same = t->dims[d] == p->shape[d];
+    if (same) return;
+    Buf found = {0};
+    for (int d = 0; d < t->rank; d++) buf_format(&found, "%s%llu", d ? ", " : "", (unsigned long long)t->dims[d]);
+    Buf expected = {0};
+    for (int d = 0; d < p->rank; d++) buf_format(&expected, "%s%zu", d ? ", " : "", p->shape[d]);
+    bad_input("%s: tensor %s has shape [%s], expected [%s] by %s/config.json: the two files do not belong together", t->file, t->name,
+              found.len ? found.data : "", expected.data, dir);
+}
+
+static uint16_t half_at(const unsigned char *data, size_t i) {
+    uint16_t half;
+    memcpy(&half, data + 2 * i, sizeof half);
+    return half;
+}
+
+static float float_at(const unsigned char *data, size_t i) {
+    float x;
+    memcpy(&x, data + 4 * i, sizeof x);
+    return x;
+}
+
+static float value_at(const StTensor *t, size_t i) {
+    return t->type == ST_F32 ? float_at(t->data, i) : t->type == ST_F16 ? f16_widen(half_at(t->data, i)) : bf16_widen(half_at(t->data, i));
+}
+
+/* A value is NaN or infinite when all bits of its exponent are set. */
+void check_finite(const char *file, const char *name, StType type, const unsigned char *data, size_t n) {
+    const uint16_t exponent = type == ST_F16 ? 0x7c00 : 0x7f80;
+    size_t i = 0;
+    if (type == ST_F32) while (i < n && (float_bits(float_at(data, i)) & 0x7f800000) != 0x7f800000) i++;
+    else while (i < n && (half_at(data, i) & exponent) != exponent) i++;
+    if (i < n)
+        bad_input("%s: tensor %s: element %zu is NaN or infinite, expected finite weights: the model is damaged or its training diverged; take another copy or "
+                  "an earlier checkpoint",
+                  file, name, i);
+}
+
+static void load_param(Param *p, const StTensor *t, bool keep_16bit) {
+    size_t n = param_size(p);
+    if (t->type != ST_F32 && t->type != ST_F16 && t->type != ST_BF16)
+        bad_input("%s: tensor %s is %s; weights are read as F32, F16 or BF16: save the model in one of these", t->file, t->name, st_type_name(t->type));
+    check_finite(t->file, t->name, t->type, t->data, n);
+    if (keep_16bit && p->rank == 2 && t->type != ST_F32) {
+        p->stored = t->type == ST_F16 ? STORED_F16 : STORED_BF16;
+        p->w = mem_new(n, sizeof(uint16_t));
+        memcpy(p->w, t->data, n * sizeof(uint16_t));
+        return;
+    }
+    real *w = p->w = mem_new(n, sizeof *w);
+    if (t->type == ST_F32 && sizeof(real) == sizeof(float)) memcpy(w, t->data, n * sizeof *w);
+    else for (size_t i = 0; i < n; i++) w[i] = (real)value_at(t, i);
+}
+
+/* ---- the registry against the tensors ---- */
+
+static bool is_buffer(const HfFamily *family, const char *name) {
+    for (size_t i = 0; i < sizeof family->buffers / sizeof *family->buffers; i++)
+        if (family->buffers[i] && str_ends(name, family->buffers[i])) return true;
+    return false;
+}
+
+/* Older versions save a tied head as well: then it must say the same. */
+static void check_tied_head(const StTensor *head, const StTensor *embedding, const char *dir) {
+    bool same = head->type == embedding->type && head->rank == embedding->rank && head->bytes == embedding->bytes &&
+                !memcmp(head->dims, embedding->dims, sizeof head->dims) && !memcmp(head->data, embedding->data, (size_t)head->bytes);
+    if (!same)
+        bad_input("%s: tensor %s differs from %s, but by %s/config.json the head is the embedding (tie_word_embeddings): "
+                  "set tie_word_embeddings to false if the head is the model's own, else remove the tensor",
+                  head->file, head->name, embedding->name, dir);
+}
+
+static void load_tensors(Model *m, const SafeTensors *s, const char *dir, bool keep_16bit) {
+    const HfFamily *family = hf_family(m->config.family);
+    const StTensor *head = m->config.tied ? st_find(s, "lm_head.weight") : NULL;
+    bool *used = mem_new(st_count(s), sizeof *used);
+    for (size_t i = 0; i < m->count; i++) {
+        Param *p = m->params[i];
+        const StTensor *t = st_find(s, p->name);
+        if (!t) bad_input("%s: tensor %s is missing, though config.json describes a model that has it", dir, p->name);
+        check_shape(p, t, dir);
+        load_param(p, t, keep_16bit && sizeof(real) == sizeof(float));
+        used[t - st_tensor(s, 0)] = true;
+    }
+    if (head) {
+        check_tied_head(head, st_find(s, m->tok->name), dir);
+        used[head - st_tensor(s, 0)] = true;
+    }
+    for (size_t i = 0; i < st_count(s); i++) {
+        const StTensor *t = st_tensor(s, i);
+        if (!used[i] && !is_buffer(family, t->name))
+            bad_input("%s: tensor %.200s is no part of the %s model that %s/config.json describes: the two files do not belong together", t->file, t->name,
+                      family->model_type, dir);
+    }
+    mem_free(used);
+}
+
+static Model *load_folder(const char *dir, bool keep_16bit) {
+    Config config = config_load(dir);
+    const HfFamily *family = hf_family(config.family);
+    SafeTensors *s = st_open(dir);
+    char *full = str_format("%s%s", family->prefix, family->embedding);
+    config.bare_names = !st_find(s, full) && st_find(s, family->embedding);
+    mem_free(full);
+    char *where = os_join(dir, "config.json");
+    Model *m = model_new(&config, where);
+    mem_free(where);
+    load_tensors(m, s, dir, keep_16bit);
+    st_close(s);
+    return m;
+}
+
+Model *model_load(const char *path, bool keep_16bit) {
+    if (!os_exists(path)) bad_input("%s: no such model: expected a Hugging Face folder, or a .bin file of llama2.c", path);
+    if (os_is_dir(path)) return load_folder(path, keep_16bit);
+    if (!str_ends(path, ".bin")) bad_input("%s: a model is a folder (config.json, model.safetensors), or a .bin file of llama2.c", path);
+    return llama2c_load(path);
+}
+
+/* ---- saving ---- */
+
+static void write_text(const char *dir, const char *name, Buf text) {
+    char *path = os_join(dir, name);
+    os_write_file(path, text.data, text.len);
+    mem_free(path);
+    buf_free(&text);
+}
+
+void model_save(const Model *m, const char *dir) {
+    StTensor *tensors = mem_new(m->count, sizeof *tensors);
+    for (size_t i = 0; i < m->count; i++) {
+        const Param *p = m->params[i];
+        tensors[i] = (StTensor){.name = p->name, .type = ST_F32, .rank = p->rank, .dims = {p->shape[0], p->shape[1]}, .data = p->w, .held = p->stored};
+    }
+    char *path = os_join(dir, "model.safetensors");
+    st_write(path, tensors, m->count);
+    mem_free(path), mem_free(tensors);
+    write_text(dir, "config.json", hf_config_text(&m->config));
+    write_text(dir, "generation_config.json", hf_generation_text(&m->config));
+}

@@ -1,0 +1,28 @@
+/* hf: what one model family is called in Hugging Face's files. weights.h is for everybody; this is between hf.c and hf_config.c. */
+#ifndef HF_H
+#define HF_H
+
+#include "weights.h"
+
+typedef struct {
+    Family family;
+    const char *model_type, *architecture;
+    const char *prefix;                  /* of every tensor but the head; a folder may have saved the model without it */
+    const char *embedding;               /* a tensor that every such model has, without the prefix */
+    const char *buffers[2];              /* ends of the names of tensors that are no weights, which older versions saved */
+    void (*read)(const JsonDoc *doc, Config *c);
+    void (*write)(JsonWriter *w, const Config *c);
+} HfFamily;
+
+const HfFamily *hf_family(Family family);
+
+/* The text of config.json and generation_config.json; free each. */
+Buf hf_config_text(const Config *c);
+Buf hf_generation_text(const Config *c);
+
+/* bad_input when an element is NaN or infinite; type is ST_F32, ST_F16 or ST_BF16, data need no alignment. */
+void check_finite(const char *file, const char *name, StType type, const unsigned char *data, size_t n);
+
+Model *llama2c_load(const char *path);
+
+#endif
