@@ -78,11 +78,18 @@ typedef struct {
 } Segment;
 
 typedef struct {
-    size_t tokens, segment_count;
+    size_t tokens, segment_count, token_room, segment_room;
     Segment *segments;
-    int32_t *ids, *targets;           /* [tokens]; a target of -1 has weight 0 */
+    int32_t *ids, *targets;           /* [tokens]; a target of -1 is not supervised */
     float *weights;                   /* [tokens]; 0: skipped by head and loss */
 } Batch;
+
+/* Appends a segment; weights NULL: 1 each. Reuses the batch's memory after batch_clear. */
+void batch_add(Batch *b, const int32_t *ids, const int32_t *targets, const float *weights, size_t length);
+void batch_clear(Batch *b);
+void batch_free(Batch *b);
+/* Sum of the weights of supervised tokens. */
+double batch_weight(const Batch *b);
 
 /* ---- one forward and backward pass ---- */
 
@@ -96,10 +103,11 @@ size_t pass_bytes(const Model *m, size_t tokens, bool backward, bool recompute);
 void model_forward(const Model *m, Pass *p, const Batch *b);
 /* Logits [n, vocab] of the batch rows row .. row+n-1 of the last forward. */
 void model_logits(const Model *m, const Pass *p, size_t row, size_t n, real *logits);
-/* Loss of the last forward: adds each supervised token's weight * -log p to *sum (one double chain). */
-void model_loss(const Model *m, Pass *p, const Batch *b, double *sum);
+/* Of the last forward: -log p of each supervised token's target; 0 for the others. losses [tokens] */
+void model_loss(const Model *m, Pass *p, const Batch *b, double *losses);
 /* Forward, loss and backward of one micro-batch. scale: each token's gradient weight is weight * scale (1 / supervised tokens
- * of the whole batch). first: this micro-batch begins the step's gradient chains. After the last: model_finish_gradients. */
+ * of the whole batch). first: this micro-batch begins the step's gradient chains. After the last: model_finish_gradients.
+ * Adds each supervised token's weight * -log p to *loss_sum, one double chain over the tokens. */
 void model_step(Model *m, Pass *p, const Batch *b, double scale, bool first, double *loss_sum);
 /* ids: all input ids of the step's batch, over every micro-batch; before the first micro-batch. */
 void model_begin_gradients(Model *m, Pass *p, const int32_t *ids, size_t count);

@@ -127,7 +127,7 @@ void pass_free(Pass *p) {
     mem_free(p->memory), mem_free(p->embed), mem_free(p);
 }
 
-/* ---- forward ---- */
+/* ---- layers as the model uses them ---- */
 
 static void norm_forward(real *y, real *mean, real *rstd, const real *x, const Norm *n, const Config *c, size_t N) {
     if (n->b) layernorm_forward(y, mean, rstd, x, param_real(n->w), param_real(n->b), N, c->dim, (real)c->norm_eps);
@@ -202,6 +202,41 @@ void embed(const Model *m, Pass *p, const int32_t *ids, size_t N) {
     }
 }
 
+/* ---- batches ---- */
+
+void batch_add(Batch *b, const int32_t *ids, const int32_t *targets, const float *weights, size_t length) {
+    if (b->tokens + length > b->token_room) {
+        b->token_room = 2 * (b->tokens + length);
+        b->ids = mem_resize(b->ids, b->token_room, sizeof *b->ids);
+        b->targets = mem_resize(b->targets, b->token_room, sizeof *b->targets);
+        b->weights = mem_resize(b->weights, b->token_room, sizeof *b->weights);
+    }
+    if (b->segment_count == b->segment_room) {
+        b->segment_room = 2 * b->segment_room + 16;
+        b->segments = mem_resize(b->segments, b->segment_room, sizeof *b->segments);
+    }
+    memcpy(b->ids + b->tokens, ids, length * sizeof *ids);
+    memcpy(b->targets + b->tokens, targets, length * sizeof *targets);
+    for (size_t i = 0; i < length; i++) b->weights[b->tokens + i] = weights ? weights[i] : 1;
+    b->segments[b->segment_count++] = (Segment){.row = b->tokens, .length = length};
+    b->tokens += length;
+}
+
+void batch_clear(Batch *b) { b->tokens = b->segment_count = 0; }
+
+void batch_free(Batch *b) {
+    mem_free(b->segments), mem_free(b->ids), mem_free(b->targets), mem_free(b->weights);
+    *b = (Batch){0};
+}
+
+double batch_weight(const Batch *b) {
+    double sum = 0;
+    for (size_t n = 0; n < b->tokens; n++) sum += b->targets[n] >= 0 ? (double)b->weights[n] : 0;
+    return sum;
+}
+
+/* ---- forward ---- */
+
 /* Cuts each segment into blocks of queries and numbers the positions. */
 static void lay_out(Pass *p, const Batch *b, size_t ctx) {
     assert(b->tokens <= p->tokens);
@@ -247,12 +282,7 @@ static void gather(real *out, const real *x, const size_t *rows, size_t count, s
     for (size_t i = 0; i < count; i++) memcpy(out + i * C, x + rows[i] * C, C * sizeof *out);
 }
 
-/* The loss's double chain: tokens in order. */
-static void sum_losses(const Pass *p, const Batch *b, size_t count, double *sum) {
-    for (size_t i = 0; i < count; i++) *sum += (double)b->weights[p->supervised[i]] * p->losses[i];
-}
-
-void model_loss(const Model *m, Pass *p, const Batch *b, double *sum) {
+void model_loss(const Model *m, Pass *p, const Batch *b, double *losses) {
     size_t C = m->config.dim, V = m->config.vocab, count = find_supervised(p, b);
     for (size_t start = 0; start < count; start += p->head_rows) {
         size_t n = count - start < p->head_rows ? count - start : p->head_rows;
@@ -261,7 +291,8 @@ void model_loss(const Model *m, Pass *p, const Batch *b, double *sum) {
         PARALLEL_FOR(n * V > WORTH_THREADS)
         for (size_t i = 0; i < n; i++) p->losses[start + i] = cross_entropy_loss(p->logits + i * V, V, (size_t)b->targets[p->supervised[start + i]]);
     }
-    sum_losses(p, b, count, sum);
+    for (size_t n = 0; n < b->tokens; n++) losses[n] = 0;
+    for (size_t i = 0; i < count; i++) losses[p->supervised[i]] = p->losses[i];
 }
 
 /* Loss, head gradient, and dh of the final norm's output. */
@@ -284,7 +315,7 @@ static void head_step(const Model *m, Pass *p, const Batch *b, double scale, Sta
         linear_backward_dx(p->drows, C, p->logits, V, &head, n, BEGIN);
         for (size_t i = 0; i < n; i++) memcpy(p->dh + rows[i] * C, p->drows + i * C, C * sizeof *p->dh);
     }
-    sum_losses(p, b, count, sum);
+    for (size_t i = 0; i < count; i++) *sum += (double)b->weights[p->supervised[i]] * p->losses[i];
 }
 
 /* ---- backward ---- */
