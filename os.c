@@ -402,3 +402,19 @@ void os_unlock(OsLock *lock) {
     sys_unlock(lock->path, lock->handle);
     mem_free(lock->path), mem_free(lock);
 }
+
+/* ---- programs ---- */
+
+int os_run_beside(const char *name, const char *first, const char *second, int argc, char **argv) {
+    char *self = sys_program(), *cut = self ? strrchr(self, '/') : NULL;
+    char *path = cut ? str_format("%.*s/%s", (int)(cut - self), self, name) : str_copy(name);
+    if (!os_exists(path) && str_ends(self ? self : "", ".exe")) path = str_format("%s.exe", path);
+    if (!os_exists(path)) bad_input("%s is not there: make %s", path, name);
+    char **words = mem_new((size_t)argc + 4, sizeof *words);
+    words[0] = path, words[1] = str_copy(first), words[2] = str_copy(second);
+    for (int i = 0; i < argc; i++) words[3 + i] = argv[i];
+    out_flush();
+    int code = sys_run(path, words);
+    if (code < 0 || code == 127) work_failed("%s could not be started", path);
+    return code;
+}

@@ -67,6 +67,10 @@ typedef struct OsLock OsLock;
 OsLock *os_lock(const char *path, const char *refusal);
 void os_unlock(OsLock *lock);
 
+/* Runs the program `name` that stands in this program's folder with the words first, second and argv, and returns its exit code.
+ * Not there: bad_input "make NAME". */
+int os_run_beside(const char *name, const char *first, const char *second, int argc, char **argv);
+
 /* ---- interrupts ---- */
 /* The first Ctrl-C (or SIGTERM) sets this; the second ends the process at once. */
 extern volatile sig_atomic_t os_interrupted;

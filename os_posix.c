@@ -19,6 +19,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -108,6 +109,23 @@ intptr_t sys_lock(const char *path) {
 void sys_unlock(const char *path, intptr_t handle) {
     unlink(path); /* while it is still held */
     close((int)handle);
+}
+
+char *sys_program(void) {
+    char path[4096];
+    ssize_t n = readlink("/proc/self/exe", path, sizeof path);
+    return n > 0 && n < (ssize_t)sizeof path ? str_copy_n(path, (size_t)n) : NULL;
+}
+
+int sys_run(const char *path, char *const *argv) {
+    int status = 0;
+    pid_t child = fork();
+    if (child == 0) {
+        execv(path, argv);
+        _exit(127);
+    }
+    if (child < 0 || waitpid(child, &status, 0) < 0) return -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_WORK_FAILED;
 }
 
 int sys_pid(void) { return (int)getpid(); }

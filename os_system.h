@@ -33,6 +33,8 @@ void sys_unmap(const void *at, size_t size);
 intptr_t sys_lock(const char *path);                       /* a handle; -1 on failure; -2 when another holds it */
 void sys_unlock(const char *path, intptr_t handle);
 int sys_pid(void);
+char *sys_program(void);                                   /* path of this program; NULL when unknown */
+int sys_run(const char *path, char *const *argv);          /* its exit code; -1 when it cannot be started */
 _Noreturn void sys_exit_now(int code);                     /* no atexit, no flush */
 
 #endif

@@ -147,6 +147,16 @@ void sys_unlock(const char *path, intptr_t handle) {
     CloseHandle((HANDLE)handle);
 }
 
+char *sys_program(void) {
+    char path[4096];
+    DWORD n = GetModuleFileNameA(NULL, path, sizeof path);
+    for (DWORD i = 0; i < n; i++)
+        if (path[i] == '\\') path[i] = '/';
+    return n > 0 && n < sizeof path ? str_copy_n(path, n) : NULL;
+}
+
+int sys_run(const char *path, char *const *argv) { return (int)_spawnv(_P_WAIT, path, (const char *const *)argv); }
+
 int sys_pid(void) { return _getpid(); }
 void sys_exit_now(int code) { _exit(code); }
 

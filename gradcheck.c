@@ -1,0 +1,52 @@
+#include "gradcheck.h"
+
+#include "fp.h"
+
+#include <assert.h>
+
+double batch_loss(const Model *m, Pass *p, const Batch *b, double *losses) {
+    double sum = 0;
+    model_forward(m, p, b);
+    model_loss(m, p, b, losses);
+    for (size_t n = 0; n < b->tokens; n++) sum += (double)b->weights[n] * losses[n];
+    return sum / batch_weight(b);
+}
+
+double batch_gradients(Model *m, Pass *p, const Batch *b, size_t samples) {
+    double weight = batch_weight(b), sum = 0;
+    Batch part = {0};
+    model_begin_gradients(m, p, b->ids, b->tokens);
+    for (size_t i = 0; i < b->segment_count; i += samples) {
+        batch_clear(&part);
+        for (size_t j = i; j < b->segment_count && j < i + samples; j++) {
+            Segment s = b->segments[j];
+            batch_add(&part, b->ids + s.row, b->targets + s.row, b->weights + s.row, s.length);
+        }
+        model_step(m, p, &part, 1 / weight, i == 0, &sum);
+    }
+    model_finish_gradients(m, p);
+    batch_free(&part);
+    return sum / weight;
+}
+
+double gradcheck_param(Model *m, Pass *p, const Batch *b, Param *param, size_t elements, double *losses) {
+    size_t size = param_size(param), count = size < elements ? size : elements;
+    double difference = 0, reference = 0;
+    real *w = param->w;
+    assert(param->stored == STORED_REAL);
+    for (size_t i = 0; i < count; i++) {
+        size_t at = count == size ? i : rng_below((uint32_t)size, 1, RNG_TEST, i, 0);
+        const double h = 1e-3;
+        real kept = w[at];
+        double f[4];
+        const double steps[4] = {-2, -1, 1, 2};
+        for (int j = 0; j < 4; j++) {
+            w[at] = (real)((double)kept + steps[j] * h);
+            f[j] = batch_loss(m, p, b, losses);
+        }
+        w[at] = kept;
+        double numeric = (f[0] - 8 * f[1] + 8 * f[2] - f[3]) / (12 * h), d = numeric - (double)param->g[at];
+        difference += d * d, reference += numeric * numeric;
+    }
+    return reference > 0 ? d_sqrt(difference / reference) : d_sqrt(difference);
+}
