@@ -22,15 +22,10 @@ static size_t size_needed(const JsonDoc *doc, const char *key, int64_t most) {
     return size_or(doc, key, most, 0);
 }
 
-/* What the file says where: file, line, key. */
 static _Noreturn void refuse(const JsonDoc *doc, const Json *value, const char *key, const char *expected) {
-    char number[DECIMAL_MAX] = "";
-    if (value->kind == JSON_NUMBER) decimal_print(number, value->number);
-    const char *found = value->kind == JSON_STRING ? value->string
-                        : value->kind == JSON_BOOL ? (value->boolean ? "true" : "false")
-                        : *number                  ? number
-                                                   : json_kind_name(value->kind);
-    bad_input("%s:%zu: \"%s\" is %.200s, expected %s", json_name(doc), value->line, key, found, expected);
+    const char *found = value->kind == JSON_NUMBER || value->kind == JSON_STRING ? value->string : json_kind_name(value->kind);
+    if (value->kind == JSON_BOOL) found = value->boolean ? "true" : "false";
+    bad_input("%s: line %zu: \"%s\": found %.200s, expected %s", json_name(doc), value->line, key, found, expected);
 }
 
 static double positive(const JsonDoc *doc, const Json *object, const char *key, double fallback) {
@@ -70,7 +65,7 @@ static void read_eos(const JsonDoc *doc, Config *c, int fallback) {
     if (!value) add_eos(c, fallback);
     else if (value->kind == JSON_NUMBER && value->is_integer) add_eos(c, value->integer);
     else if (value->kind == JSON_ARRAY) {
-        if (value->count > MAX_EOS) bad_input("%s:%zu: \"%s\" lists %zu ids, expected at most %d", json_name(doc), value->line, key, value->count, MAX_EOS);
+        if (value->count > MAX_EOS) bad_input("%s: line %zu: \"%s\": found %zu ids, expected at most %d", json_name(doc), value->line, key, value->count, MAX_EOS);
         for (size_t i = 0; i < value->count; i++) {
             if (value->items[i].kind != JSON_NUMBER || !value->items[i].is_integer) refuse(doc, &value->items[i], key, "token ids in the list");
             add_eos(c, value->items[i].integer);
@@ -294,7 +289,7 @@ static const HfFamily *family_of(const JsonDoc *doc) {
     Buf known = {0};
     size_t i = 0;
     for (; i < FAMILIES && !json_is(type, families[i].model_type); i++) buf_format(&known, "%s%s", i ? ", " : "", families[i].model_type);
-    if (i == FAMILIES) bad_input("%s:%zu: model_type is \"%.200s\"; the families supported are: %s", json_name(doc), type->line, type->string, known.data);
+    if (i == FAMILIES) bad_input("%s: line %zu: \"model_type\": found \"%.200s\", expected one of the families supported: %s", json_name(doc), type->line, type->string, known.data);
     buf_free(&known);
     return &families[i];
 }
@@ -320,7 +315,7 @@ Config config_load(const char *dir) {
     const HfFamily *family = family_of(doc);
     const Json *quantization = json_get(root, "quantization_config");
     if (quantization && quantization->kind != JSON_NULL)
-        bad_input("%s:%zu: quantization_config: quantized weights are not read: take the model in f32, f16 or bf16", path, quantization->line);
+        bad_input("%s: line %zu: \"quantization_config\": quantized weights are not read: take the model in f32, f16 or bf16", path, quantization->line);
     Config c = {.family = family->family};
     family->read(doc, &c);
     json_free(doc);
