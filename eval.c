@@ -1,0 +1,87 @@
+#include "eval.h"
+
+#include "json.h"
+#include "os.h"
+#include "pass.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* ---- text ---- */
+
+static void score_batch(TextScore *s, const Model *m, Pass *p, const Batch *b, const Tokenizer *tok, double *losses) {
+    model_forward(m, p, b);
+    model_loss(m, p, b, losses);
+    for (size_t n = 0; n < b->tokens; n++) {
+        size_t bytes;
+        tokenizer_piece_bytes(tok, b->targets[n], &bytes);
+        s->nats += losses[n];
+        if (bytes) s->nats_of_bytes += losses[n];
+        s->bytes += bytes;
+    }
+    s->tokens += b->tokens;
+}
+
+TextScore score_corpus(const Model *m, Pass *p, const Corpus *c, const Tokenizer *tok) {
+    TextScore s = {0};
+    Batch b = {0};
+    double *losses = mem_new(p->tokens, sizeof *losses);
+    assert(p->tokens >= c->ctx || p->tokens >= c->pairs);
+    for (size_t d = 0; d < c->documents; d++) {
+        size_t pairs = c->pair_start[d + 1] - c->pair_start[d];
+        for (size_t at = 0; at < pairs; at += c->ctx) {
+            size_t n = pairs - at < c->ctx ? pairs - at : c->ctx;
+            const int32_t *ids = c->ids + c->id_start[d] + at;
+            if (b.tokens + n > p->tokens) score_batch(&s, m, p, &b, tok, losses), batch_clear(&b);
+            batch_add(&b, ids, ids + 1, NULL, n);
+        }
+    }
+    if (b.tokens) score_batch(&s, m, p, &b, tok, losses);
+    batch_free(&b), mem_free(losses);
+    return s;
+}
+
+double score_loss(const TextScore *s) { return s->nats / (double)s->tokens; }
+double score_bpb(const TextScore *s) { return s->nats_of_bytes / (0.6931471805599453 * (double)s->bytes); }
+
+/* ---- tasks ---- */
+
+Task task_read(const char *path) {
+    Buf file = os_read(path);
+    Task t = {0};
+    size_t room = 0, line = 0;
+    for (const char *at = file.data, *end = file.data + file.len, *next; at && at < end; at = next) {
+        const char *stop = memchr(at, '\n', (size_t)(end - at));
+        size_t length = (size_t)((stop ? stop : end) - at), blank = 0;
+        next = stop ? stop + 1 : end;
+        line++;
+        while (blank < length && (at[blank] == ' ' || at[blank] == '\r')) blank++;
+        if (blank == length) continue;
+        JsonDoc *doc = json_parse(at, length, path, line);
+        const Json *root = json_root(doc);
+        if (root->kind != JSON_OBJECT) bad_input("%s: line %zu: expected {\"prompt\", \"completion\"}, found %s", path, line, json_kind_name(root->kind));
+        const Json *prompt = json_need(doc, root, "prompt", JSON_STRING), *completion = json_need(doc, root, "completion", JSON_STRING);
+        if (t.count == room) {
+            room = 2 * room + 64;
+            t.rows = mem_resize(t.rows, room, sizeof *t.rows);
+        }
+        t.rows[t.count++] = (TaskRow){str_copy_n(prompt->string, prompt->length), str_copy_n(completion->string, completion->length), line};
+        json_free(doc);
+    }
+    buf_free(&file);
+    if (!t.count) bad_input("%s: no rows in it; expected lines of {\"prompt\": …, \"completion\": …}", path);
+    return t;
+}
+
+void task_free(Task *t) {
+    for (size_t i = 0; i < t->count; i++) mem_free(t->rows[i].prompt), mem_free(t->rows[i].completion);
+    mem_free(t->rows);
+    *t = (Task){0};
+}
+
+void wilson_interval(size_t hits, size_t count, double *low, double *high) {
+    double n = (double)count, p = (double)hits / n, z = 1.959963984540054, z2 = z * z;
+    double centre = (p + z2 / (2 * n)) / (1 + z2 / n), half = z * d_sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n);
+    *low = centre - half < 0 ? 0 : centre - half;
+    *high = centre + half > 1 ? 1 : centre + half;
+}

@@ -1,0 +1,33 @@
+/* eval: loss and bits per byte of held-out text, and exact answers to rows of a task. */
+#ifndef EVAL_H
+#define EVAL_H
+
+#include "dataset.h"
+
+typedef struct {
+    double nats;                      /* over all targets */
+    double nats_of_bytes;             /* over targets that have bytes: special tokens have none */
+    size_t tokens, bytes;
+} TextScore;
+
+/* Each document is cut into segments of corpus->ctx pairs. The pass gives the room: at least corpus->ctx tokens. */
+TextScore score_corpus(const Model *m, Pass *p, const Corpus *c, const Tokenizer *tok);
+double score_loss(const TextScore *s);       /* nats a token */
+double score_bpb(const TextScore *s);        /* bits a byte */
+
+/* Rows {"prompt","completion"} of a JSONL file. */
+typedef struct {
+    char *prompt, *completion;
+    size_t line;
+} TaskRow;
+typedef struct {
+    TaskRow *rows;
+    size_t count;
+} Task;
+Task task_read(const char *path);
+void task_free(Task *t);
+
+/* 95 % interval of a share of `hits` in `count` (Wilson 1927). */
+void wilson_interval(size_t hits, size_t count, double *low, double *high);
+
+#endif
