@@ -233,10 +233,9 @@ uint16_t bf16_round(float x) {
 /* ---- the processor's mode ---------------------------------------------------------------------- */
 
 void fp_reset_mode(void) {
+    fesetenv(FE_DFL_ENV);
 #if defined(__SSE2__) && defined(__GNUC__) && !defined(__TINYC__)
     _mm_setcsr(0x1F80); /* exceptions masked, to nearest, no flush-to-zero, subnormal operands as they are */
-#else
-    fesetenv(FE_DFL_ENV);
 #endif
 }
 

@@ -22,7 +22,7 @@ static int test_passed, test_failed;
 #define CHECK(condition, ...) \
     do { \
         if (condition) test_passed++; \
-        else if (++test_failed <= 20) printf("%s:%d: %s: ", __FILE__, __LINE__, #condition), printf("" __VA_ARGS__), putchar('\n'); \
+        else if (++test_failed <= 20) printf("%s:%d: %s:", __FILE__, __LINE__, #condition), printf(" " __VA_ARGS__), putchar('\n'); \
     } while (0)
 
 /* The statement must fail with this exit code and a message that holds `words`. */
@@ -41,7 +41,7 @@ static int test_passed, test_failed;
 
 static inline int test_main(const Test *tests, size_t count, int argc, char **argv) {
     const char *filter = argc > 1 ? argv[1] : "";
-    for (size_t i = 0; i < count; i++) {
+    for (volatile size_t i = 0; i < count; i++) { /* volatile: kept across longjmp */
         if (!strcmp(filter, "--list")) puts(tests[i].name);
         else if (strstr(tests[i].name, filter)) {
             Catch c;
