@@ -23,6 +23,8 @@
 enum { TILE_ROWS = 8, TILE_VECTORS = 3 };
 #elif defined(TIER_AVX2)
 enum { TILE_ROWS = 6, TILE_VECTORS = 1 };
+#elif defined(TIER_NEON)
+enum { TILE_ROWS = 6, TILE_VECTORS = 1 };
 #else
 enum { TILE_ROWS = 4, TILE_VECTORS = 1 };
 #endif
@@ -33,9 +35,11 @@ enum { TILE_COLS = TILE_VECTORS * LANES };
 #if defined(__GNUC__) && !defined(__TINYC__)
 #define UNROLL _Pragma("GCC unroll 16")
 #define INLINE static inline __attribute__((always_inline))
+#define PREFETCH(address) __builtin_prefetch(address)
 #else
 #define UNROLL
 #define INLINE static inline
+#define PREFETCH(address) (void)(address)
 #endif
 
 /* Where a tile of A is: element (i, k) at at[i*row + k*step]. */
@@ -45,13 +49,14 @@ typedef struct {
 } Broadcast;
 
 /* c [rows, cols], cols in the last register or full; `vectors` is a constant wherever this is inlined. */
-INLINE void tile_of(int vectors, real *c, size_t ldc, size_t rows, size_t cols, Broadcast a, const real *b, size_t K, Start start) {
+INLINE void tile_of(int vectors, real *c, size_t ldc, size_t rows, size_t cols, Broadcast a, const real *b, size_t b_row, size_t K, Start start) {
     V16 acc[TILE_ROWS][TILE_VECTORS];
     const real *row[TILE_ROWS];
     size_t full = cols / LANES, rest = cols % LANES;
     UNROLL for (int i = 0; i < TILE_ROWS; i++) {
         size_t real_row = (size_t)i < rows ? (size_t)i : rows - 1; /* rows beyond the edge repeat the last, and are not stored */
         row[i] = a.at + real_row * a.row;
+        UNROLL for (int j = 0; j < vectors; j++) PREFETCH(c + real_row * ldc + j * LANES);
         UNROLL for (int j = 0; j < vectors; j++) {
             acc[i][j] = v16_set(0);
             if (start == CONTINUE) acc[i][j] = (size_t)j < full ? v16_load(c + real_row * ldc + j * LANES) : v16_load_n(c + real_row * ldc + j * LANES, rest);
@@ -64,7 +69,7 @@ INLINE void tile_of(int vectors, real *c, size_t ldc, size_t rows, size_t cols, 
             V16 ak = v16_set(row[i][k * a.step]);
             UNROLL for (int j = 0; j < vectors; j++) acc[i][j] = v16_fma(ak, bk[j], acc[i][j]);
         }
-        b += vectors * LANES;
+        b += b_row;
     }
     UNROLL for (int i = 0; i < TILE_ROWS; i++) {
         if ((size_t)i >= rows) continue;
@@ -76,13 +81,13 @@ INLINE void tile_of(int vectors, real *c, size_t ldc, size_t rows, size_t cols, 
 }
 
 /* rows in 1..TILE_ROWS, cols in 1..TILE_COLS; b is a packed panel of as many registers as cols needs. */
-static inline void tile(real *c, size_t ldc, size_t rows, size_t cols, Broadcast a, const real *b, size_t K, Start start) {
+static inline void tile(real *c, size_t ldc, size_t rows, size_t cols, Broadcast a, const real *b, size_t b_row, size_t K, Start start) {
 #ifdef TIER_AVX512
-    if (cols > 2 * LANES) tile_of(3, c, ldc, rows, cols, a, b, K, start);
-    else if (cols > LANES) tile_of(2, c, ldc, rows, cols, a, b, K, start);
+    if (cols > 2 * LANES) tile_of(3, c, ldc, rows, cols, a, b, b_row, K, start);
+    else if (cols > LANES) tile_of(2, c, ldc, rows, cols, a, b, b_row, K, start);
     else
 #endif
-        tile_of(1, c, ldc, rows, cols, a, b, K, start);
+        tile_of(1, c, ldc, rows, cols, a, b, b_row, K, start);
 }
 
 #endif

@@ -23,21 +23,26 @@ void matmul_naive(real *c, size_t ldc, View a, View b, size_t M, size_t N, size_
 
 /* ---- packing ---------------------------------------------------------------------------------- */
 
-/* A block of B, DEPTH x WIDTH, stays in the second level cache while every row of A passes by; TILE_ROWS rows of A and a row of
- * B's panel stay in the first. HEIGHT rows of A are copied at a time where A cannot be read as it lies. */
-enum { DEPTH = 384, WIDTH = 336, HEIGHT = 48 };
+/* A block of B, DEPTH x WIDTH, stays in the second level cache while every row of A passes by; TILE_ROWS rows of A stay in the first.
+ * HEIGHT rows of A are copied at a time where A cannot be read as it lies. */
+enum { DEPTH = 384, WIDTH = 384, HEIGHT = 96, AHEAD = 8 };
+
+/* Numbers from one panel of B, one tile of A to the next. A little apart: at a multiple of 4096 bytes they would push each other out
+ * of the cache while they are filled side by side. */
+static size_t panel_stride(size_t K) { return K * TILE_COLS + LANES; }
+static size_t tile_stride(size_t K) { return K * TILE_ROWS + LANES; }
 
 #ifdef __TINYC__
 #define PER_THREAD static
 #else
 #define PER_THREAD static _Thread_local
 #endif
-PER_THREAD _Alignas(64) real b_block[DEPTH * WIDTH];
-PER_THREAD _Alignas(64) real a_block[DEPTH * HEIGHT];
+PER_THREAD _Alignas(64) real b_block[(DEPTH * TILE_COLS + LANES) * (WIDTH / TILE_COLS)];
+PER_THREAD _Alignas(64) real a_block[(DEPTH * TILE_ROWS + LANES) * (HEIGHT / TILE_ROWS)];
 
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
-static const void *address(View v, size_t i, size_t j) {
+static inline const void *address(View v, size_t i, size_t j) {
     size_t size = v.stored == STORED_REAL ? sizeof(real) : sizeof(uint16_t);
     return (const char *)v.data + (i * v.row + j * v.col) * size;
 }
@@ -53,83 +58,194 @@ static inline V16 load_wide(const void *p, Stored stored, size_t n) {
     return stored == STORED_F16 ? v16_load_f16(p) : v16_load_bf16(p);
 }
 
-/* One panel, [K][vectors of 16], from rows of B that lie along n. */
-static void pack_along(real *panel, View b, size_t N, size_t K) {
-    for (size_t k = 0; k < K; k++)
-        for (size_t n = 0; n < N; n += LANES, panel += LANES) v16_store(panel, load_wide(address(b, k, n), b.stored, least(N - n, LANES)));
-}
-
-/* The same from columns of B that lie along k: turned in blocks of 16 x 16. Blocks at the edge, and 16-bit ones, pass through a
- * small square. */
-static void pack_across(real *panel, View b, size_t N, size_t K) {
-    size_t width = (N + LANES - 1) / LANES * LANES;
-    for (size_t k = 0; k < K; k += LANES)
-        for (size_t n = 0; n < N; n += LANES) {
-            real square[LANES * LANES];
-            V16 turned[LANES];
-            size_t columns = least(N - n, LANES), depth = least(K - k, LANES);
-            if (b.stored == STORED_REAL && columns == LANES && depth == LANES) v16_load_turned(turned, address(b, k, n), b.col);
-            else {
-                for (size_t i = 0; i < LANES; i++)
-                    v16_store(square + i * LANES, i < columns ? load_wide(address(b, k, n + i), b.stored, depth) : v16_set(0));
-                v16_load_turned(turned, square, LANES);
+/* B [K, N] goes into panels [K][TILE_COLS]. First from rows that lie along n; they are far apart, which the processor's own
+ * prefetching does not follow. */
+INLINE void pack_along(View b, Stored stored, size_t N, size_t K) {
+    b.stored = stored;
+    for (size_t k = 0; k < K; k++) {
+        real *to = b_block + k * TILE_COLS;
+        for (size_t n = 0; n < N; n += TILE_COLS, to += panel_stride(K))
+            UNROLL for (size_t j = 0; j < TILE_COLS; j += LANES) {
+                if (n + j >= N) break;
+                PREFETCH(address(b, k + AHEAD < K ? k + AHEAD : k, n + j));
+                v16_store(to + j, load_wide(address(b, k, n + j), stored, least(N - n - j, LANES)));
             }
-            for (size_t i = 0; i < depth; i++) v16_store(panel + (k + i) * width + n, turned[i]);
+    }
+}
+
+/* Where v16_load_turned may read sixteen columns of B, from column n and number k on: where they lie, or in `space`, widened and
+ * filled up with zeros. */
+typedef struct {
+    const real *at;
+    size_t row;
+} Square;
+static inline Square square(View b, size_t k, size_t n, size_t depth, size_t cols, real *space) {
+    if (b.stored == STORED_REAL && depth == LANES && cols == LANES) return (Square){address(b, k, n), b.col};
+    for (size_t i = 0; i < LANES; i++) v16_store(space + i * LANES, i < cols ? load_wide(address(b, k, n + i), b.stored, depth) : v16_set(0));
+    return (Square){space, LANES};
+}
+
+/* From columns that lie along k, turned on the way. */
+static void pack_across(View b, size_t N, size_t K) {
+    for (size_t n = 0; n < N; n += LANES) {
+        real *to = b_block + n / TILE_COLS * panel_stride(K) + n % TILE_COLS;
+        for (size_t k = 0; k < K; k += LANES) {
+            real space[LANES * LANES];
+            size_t depth = least(K - k, LANES);
+            Square from = square(b, k, n, depth, least(N - n, LANES), space);
+            for (size_t i = 0; i < depth; i += 4) {
+                V16 turned[4];
+                v16_load_turned(turned, from.at + i, from.row);
+                UNROLL for (size_t j = 0; j < 4; j++)
+                    if (i + j < depth) v16_store(to + (k + i + j) * TILE_COLS, turned[j]);
+            }
         }
-}
-
-/* B [K, N] into panels of TILE_COLS columns, the last one as narrow as it can be. */
-static void pack_b(View b, size_t N, size_t K) {
-    for (size_t n = 0; n < N; n += TILE_COLS) {
-        size_t columns = least(N - n, TILE_COLS);
-        if (b.col == 1) pack_along(b_block + n * K, view_from(b, 0, n), columns, K);
-        else pack_across(b_block + n * K, view_from(b, 0, n), columns, K);
     }
 }
 
-/* Makes A [M, K], M <= HEIGHT, readable by tiles: *tile_stride numbers on is the next tile. Rows of numbers that lie along k are
- * read where they are. */
-static Broadcast prepare_a(View a, size_t M, size_t K, size_t *tile_stride) {
-    if (a.col == 1 && a.stored == STORED_REAL) {
-        *tile_stride = TILE_ROWS * a.row;
-        return (Broadcast){a.data, a.row, 1};
+/* B as tiles read it: panel j at at + j*next, with `row` numbers from k to k + 1. */
+typedef struct {
+    const real *at;
+    size_t next, row;
+} Panels;
+static Panels prepare_b(View b, size_t M, size_t N, size_t K) {
+    enum { REUSE = 64 }; /* rows of A below which packing costs more than reading B where it lies */
+    if (b.col == 1 && b.stored == STORED_REAL && N % LANES == 0 && M <= REUSE) return (Panels){b.data, TILE_COLS, b.row};
+    if (b.col != 1) pack_across(b, N, K);
+    else if (b.stored == STORED_F16) pack_along(b, STORED_F16, N, K);
+    else if (b.stored == STORED_BF16) pack_along(b, STORED_BF16, N, K);
+    else pack_along(b, STORED_REAL, N, K);
+    return (Panels){b_block, panel_stride(K), TILE_COLS};
+}
+
+/* A [M, K], M <= HEIGHT, whose columns lie along m, into tiles [K][TILE_ROWS]. */
+static void copy_columns(View a, size_t M, size_t K) {
+    size_t whole = a.stored == STORED_REAL ? M / TILE_ROWS * TILE_ROWS : 0;
+    for (size_t k = 0; k < K; k++) {
+        const real *from = address(a, 0, k);
+        for (size_t m = 0; m < M; m += LANES) PREFETCH(address(a, m, k + AHEAD < K ? k + AHEAD : k));
+        for (size_t m = 0; m < whole; m += TILE_ROWS) memcpy(a_block + m / TILE_ROWS * tile_stride(K) + k * TILE_ROWS, from + m, TILE_ROWS * sizeof *from);
+        if (whole == M) continue;
+        real wide[HEIGHT + LANES];
+        for (size_t m = whole; m < M; m += LANES) v16_store(wide + m, load_wide(address(a, m, k), a.stored, least(M - m, LANES)));
+        for (size_t m = whole; m < M; m += TILE_ROWS) memcpy(a_block + m / TILE_ROWS * tile_stride(K) + k * TILE_ROWS, wide + m, TILE_ROWS * sizeof *wide);
     }
-    if (a.col == 1) {
-        for (size_t m = 0; m < M; m++)
-            for (size_t k = 0; k < K; k += LANES) v16_store(a_block + m * DEPTH + k, load_wide(address(a, m, k), a.stored, least(K - k, LANES)));
-        *tile_stride = TILE_ROWS * DEPTH;
+}
+
+/* A [M, K], M <= HEIGHT, whose rows lie along k, widened row by row. */
+static void copy_rows(View a, size_t M, size_t K) {
+    for (size_t m = 0; m < M; m++)
+        for (size_t k = 0; k < K; k += LANES) v16_store(a_block + m * DEPTH + k, load_wide(address(a, m, k), a.stored, least(K - k, LANES)));
+}
+
+/* Makes A readable by tiles: *next numbers on is the next tile. Rows of numbers that lie along k are read where they are. */
+static Broadcast prepare_a(View a, size_t M, size_t N, size_t K, size_t *next) {
+    *next = tile_stride(K);
+    if (a.col != 1 && a.stored == STORED_REAL && N <= TILE_COLS) {
+        *next = TILE_ROWS;
+        return (Broadcast){a.data, 1, a.col};
+    }
+    if (a.col != 1) {
+        copy_columns(a, M, K);
+        return (Broadcast){a_block, 1, TILE_ROWS};
+    }
+    if (a.stored != STORED_REAL) {
+        copy_rows(a, M, K);
+        *next = TILE_ROWS * DEPTH;
         return (Broadcast){a_block, DEPTH, 1};
     }
-    for (size_t k = 0; k < K; k++) {
-        real wide[HEIGHT + LANES];
-        const real *row = address(a, 0, k);
-        if (a.stored != STORED_REAL || M % TILE_ROWS) {
-            for (size_t m = 0; m < M; m += LANES) v16_store(wide + m, load_wide(address(a, m, k), a.stored, least(M - m, LANES)));
-            row = wide;
+    *next = TILE_ROWS * a.row;
+    return (Broadcast){a.data, a.row, 1};
+}
+
+/* ---- few rows --------------------------------------------------------------------------------- */
+
+/* With one row of A, as in decoding, or a few, each number of B is used so seldom that its way from memory is all that counts.
+ * So B is not packed. Columns along k are turned in registers. `rows` is a constant wherever this is inlined; the first M exist. */
+enum { FEW = 4 };
+INLINE void few_across(size_t rows, real *c, size_t ldc, Broadcast a, View b, size_t M, size_t N, size_t K, Start start) {
+    const real *row[FEW];
+    UNROLL for (size_t m = 0; m < rows; m++) row[m] = a.at + least(m, M - 1) * a.row;
+    for (size_t n = 0; n < N; n += LANES) {
+        size_t cols = least(N - n, LANES);
+        V16 acc[FEW];
+        UNROLL for (size_t m = 0; m < rows; m++) acc[m] = start == CONTINUE ? v16_load_n(c + least(m, M - 1) * ldc + n, cols) : v16_set(0);
+        for (size_t k = 0; k < K; k += LANES) {
+            real space[LANES * LANES];
+            size_t depth = least(K - k, LANES);
+            Square from = square(b, k, n, depth, cols, space);
+            for (size_t i = 0; i < depth; i += 4) {
+                V16 turned[4];
+                v16_load_turned(turned, from.at + i, from.row);
+                UNROLL for (size_t j = 0; j < 4; j++)
+                    if (i + j < depth)
+                        UNROLL for (size_t m = 0; m < rows; m++) acc[m] = v16_fma(v16_set(row[m][(k + i + j) * a.step]), turned[j], acc[m]);
+            }
         }
-        for (size_t m = 0; m < M; m += TILE_ROWS) memcpy(a_block + m * DEPTH + k * TILE_ROWS, row + m, TILE_ROWS * sizeof *row);
+        UNROLL for (size_t m = 0; m < rows; m++)
+            if (m < M) v16_store_n(c + m * ldc + n, acc[m], cols);
     }
-    *tile_stride = TILE_ROWS * DEPTH;
-    return (Broadcast){a_block, 1, TILE_ROWS};
+}
+
+/* Rows along n: eight of them flow past the sums, which stay in the cache. */
+static void few_along(real *c, size_t ldc, Broadcast a, View b, size_t M, size_t N, size_t K, Start start) {
+    enum { ROWS = 8 };
+    for (size_t k = 0; k < K; k += ROWS)
+        for (size_t n = 0; n < N; n += LANES) {
+            size_t cols = least(N - n, LANES), depth = least(K - k, ROWS);
+            V16 numbers[ROWS];
+            UNROLL for (size_t i = 0; i < ROWS; i++) numbers[i] = load_wide(address(b, k + least(i, depth - 1), n), b.stored, cols);
+            for (size_t m = 0; m < M; m++) {
+                const real *row = a.at + m * a.row;
+                V16 acc = k || start == CONTINUE ? v16_load_n(c + m * ldc + n, cols) : v16_set(0);
+                UNROLL for (size_t i = 0; i < ROWS; i++)
+                    if (i < depth) acc = v16_fma(v16_set(row[(k + i) * a.step]), numbers[i], acc);
+                v16_store_n(c + m * ldc + n, acc, cols);
+            }
+        }
+}
+
+static void few_rows(real *c, size_t ldc, View a, View b, size_t M, size_t N, size_t K, Start start) {
+    size_t most = a.stored == STORED_REAL ? K : DEPTH, unused;
+    for (size_t k = 0; k < K; k += most) {
+        size_t depth = least(K - k, most);
+        Broadcast rows = prepare_a(view_from(a, 0, k), M, 1, depth, &unused);
+        View from = view_from(b, k, 0);
+        Start here = k ? CONTINUE : start;
+        if (b.col == 1) few_along(c, ldc, rows, from, M, N, depth, here);
+        else if (M == 1) few_across(1, c, ldc, rows, from, M, N, depth, here);
+        else few_across(FEW, c, ldc, rows, from, M, N, depth, here);
+    }
 }
 
 /* ---- blocks ----------------------------------------------------------------------------------- */
+
+/* total in equal steps, at most `most`, each but the last a multiple of `unit` (as `most` is). */
+static size_t share(size_t total, size_t most, size_t unit) {
+    size_t steps = (total + most - 1) / most;
+    return steps ? ((total + steps - 1) / steps + unit - 1) / unit * unit : unit;
+}
 
 void matmul_serial(real *c, size_t ldc, View a, View b, size_t M, size_t N, size_t K, Start start) {
     if (!K && start == BEGIN)
         for (size_t m = 0; m < M; m++)
             for (size_t n = 0; n < N; n++) c[m * ldc + n] = 0;
-    for (size_t n = 0; n < N; n += WIDTH)
-        for (size_t k = 0; k < K; k += DEPTH) {
-            size_t width = least(N - n, WIDTH), depth = least(K - k, DEPTH);
-            pack_b(view_from(b, k, n), width, depth);
+    if (M <= FEW) {
+        if (M) few_rows(c, ldc, a, b, M, N, K, start);
+        return;
+    }
+    size_t max_width = share(N, WIDTH, TILE_COLS), max_depth = share(K, DEPTH, LANES);
+    for (size_t n = 0; n < N; n += max_width)
+        for (size_t k = 0; k < K; k += max_depth) {
+            size_t width = least(N - n, max_width), depth = least(K - k, max_depth);
+            Panels panels = prepare_b(view_from(b, k, n), M, width, depth);
             for (size_t m = 0; m < M; m += HEIGHT) {
-                size_t height = least(M - m, HEIGHT), tile_stride;
-                Broadcast rows = prepare_a(view_from(a, m, k), height, depth, &tile_stride);
-                for (size_t i = 0; i < height; i += TILE_ROWS, rows.at += tile_stride)
+                size_t height = least(M - m, HEIGHT), next;
+                Broadcast rows = prepare_a(view_from(a, m, k), height, width, depth, &next);
+                for (size_t i = 0; i < height; i += TILE_ROWS, rows.at += next)
                     for (size_t j = 0; j < width; j += TILE_COLS)
-                        tile(c + (m + i) * ldc + n + j, ldc, least(height - i, TILE_ROWS), least(width - j, TILE_COLS), rows, b_block + j * depth, depth,
-                             k ? CONTINUE : start);
+                        tile(c + (m + i) * ldc + n + j, ldc, least(height - i, TILE_ROWS), least(width - j, TILE_COLS), rows, panels.at + j / TILE_COLS * panels.next,
+                             panels.row, depth, k ? CONTINUE : start);
             }
         }
 }
