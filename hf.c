@@ -42,15 +42,16 @@ void check_finite(const char *file, const char *name, StType type, const unsigne
     if (type == ST_F32) while (i < n && (float_bits(float_at(data, i)) & 0x7f800000) != 0x7f800000) i++;
     else while (i < n && (half_at(data, i) & exponent) != exponent) i++;
     if (i < n)
-        bad_input("%s: tensor %s: element %zu is NaN or infinite, expected finite weights: the model is damaged or its training diverged; take another copy or "
-                  "an earlier checkpoint",
+        bad_input("%s: tensor %s: element %zu is NaN or infinite, expected finite weights: the model is damaged or its training diverged; "
+                  "take another copy or an earlier checkpoint",
                   file, name, i);
 }
 
 static void load_param(Param *p, const StTensor *t, bool keep_16bit) {
     size_t n = param_size(p);
     if (t->type != ST_F32 && t->type != ST_F16 && t->type != ST_BF16)
-        bad_input("%s: tensor %s is %s; weights are read as F32, F16 or BF16: save the model in one of these", t->file, t->name, st_type_name(t->type));
+        bad_input("%s: tensor %s is %s; weights are read as F32, F16 or BF16: save the model in one of these", t->file, t->name,
+                  st_type_name(t->type));
     check_finite(t->file, t->name, t->type, t->data, n);
     if (keep_16bit && p->rank == 2 && t->type != ST_F32) {
         p->stored = t->type == ST_F16 ? STORED_F16 : STORED_BF16;
@@ -100,8 +101,8 @@ static void load_tensors(Model *m, const SafeTensors *s, const char *dir, bool k
     for (size_t i = 0; i < st_count(s); i++) {
         const StTensor *t = st_tensor(s, i);
         if (!used[i] && !is_buffer(family, t->name))
-            bad_input("%s: tensor %.200s is no part of the %s model that %s/config.json describes: the two files do not belong together", t->file, t->name,
-                      family->model_type, dir);
+            bad_input("%s: tensor %.200s is no part of the %s model that %s/config.json describes: the two files do not belong together",
+                      t->file, t->name, family->model_type, dir);
     }
     mem_free(used);
 }
@@ -137,15 +138,20 @@ static void write_text(const char *dir, const char *name, Buf text) {
     buf_free(&text);
 }
 
+void model_save_config(const Model *m, const char *dir) {
+    write_text(dir, "config.json", hf_config_text(&m->config));
+    write_text(dir, "generation_config.json", hf_generation_text(&m->config));
+}
+
 void model_save(const Model *m, const char *dir) {
     StTensor *tensors = mem_new(m->count, sizeof *tensors);
     for (size_t i = 0; i < m->count; i++) {
         const Param *p = m->params[i];
-        tensors[i] = (StTensor){.name = p->name, .type = ST_F32, .rank = p->rank, .dims = {p->shape[0], p->shape[1]}, .data = p->w, .held = p->stored};
+        tensors[i] = (StTensor){
+            .name = p->name, .type = ST_F32, .rank = p->rank, .dims = {p->shape[0], p->shape[1]}, .data = p->w, .held = p->stored};
     }
     char *path = os_join(dir, "model.safetensors");
     st_write(path, tensors, m->count);
     mem_free(path), mem_free(tensors);
-    write_text(dir, "config.json", hf_config_text(&m->config));
-    write_text(dir, "generation_config.json", hf_generation_text(&m->config));
+    model_save_config(m, dir);
 }

@@ -65,9 +65,11 @@ static void read_eos(const JsonDoc *doc, Config *c, int fallback) {
     if (!value) add_eos(c, fallback);
     else if (value->kind == JSON_NUMBER && value->is_integer) add_eos(c, value->integer);
     else if (value->kind == JSON_ARRAY) {
-        if (value->count > MAX_EOS) bad_input("%s: line %zu: \"%s\": found %zu ids, expected at most %d", json_name(doc), value->line, key, value->count, MAX_EOS);
+        if (value->count > MAX_EOS)
+            bad_input("%s: line %zu: \"%s\": found %zu ids, expected at most %d", json_name(doc), value->line, key, value->count, MAX_EOS);
         for (size_t i = 0; i < value->count; i++) {
-            if (value->items[i].kind != JSON_NUMBER || !value->items[i].is_integer) refuse(doc, &value->items[i], key, "token ids in the list");
+            if (value->items[i].kind != JSON_NUMBER || !value->items[i].is_integer)
+                refuse(doc, &value->items[i], key, "token ids in the list");
             add_eos(c, value->items[i].integer);
         }
     } else if (value->kind != JSON_NULL) refuse(doc, value, key, "a token id, a list of them, or null");
@@ -78,7 +80,8 @@ static void read_common(const JsonDoc *doc, Config *c, int bos, int eos, bool ti
     c->vocab = size_needed(doc, "vocab_size", MAX_VOCAB);
     c->tied = json_bool(doc, root, "tie_word_embeddings", tied);
     c->init_std = json_double(doc, root, "initializer_range", 0.02);
-    if (!(c->init_std >= 0 && c->init_std <= 1)) refuse(doc, json_get(root, "initializer_range"), "initializer_range", "a number from 0 to 1");
+    if (!(c->init_std >= 0 && c->init_std <= 1))
+        refuse(doc, json_get(root, "initializer_range"), "initializer_range", "a number from 0 to 1");
     c->bos = read_id(doc, c, "bos_token_id", bos);
     c->pad = read_id(doc, c, "pad_token_id", -1);
     read_eos(doc, c, eos);
@@ -120,7 +123,8 @@ static void write_architecture(JsonWriter *w, const Config *c) {
 static void read_gpt2(const JsonDoc *doc, Config *c) {
     const Json *root = json_root(doc);
     read_common(doc, c, 50256, 50256, true);
-    c->ctx = json_get(root, "n_positions") || !json_get(root, "n_ctx") ? size_needed(doc, "n_positions", MAX_CTX) : size_needed(doc, "n_ctx", MAX_CTX);
+    c->ctx = json_get(root, "n_positions") || !json_get(root, "n_ctx") ? size_needed(doc, "n_positions", MAX_CTX)
+                                                                       : size_needed(doc, "n_ctx", MAX_CTX);
     c->dim = size_needed(doc, "n_embd", MAX_DIM);
     c->layers = size_needed(doc, "n_layer", MAX_LAYERS);
     c->heads = c->kv_heads = size_needed(doc, "n_head", MAX_HEADS);
@@ -183,7 +187,8 @@ static void read_rope(const JsonDoc *doc, Config *c) {
     const char *key = json_get(rope, "rope_type") ? "rope_type" : "type", *type = json_string(doc, rope, key, "default");
     if (!strcmp(type, "default")) return;
     bool linear = !strcmp(type, "linear");
-    if (!linear && strcmp(type, "llama3")) refuse(doc, json_get(rope, key), key, "default, linear or llama3: other kinds of RoPE scaling are not supported");
+    if (!linear && strcmp(type, "llama3"))
+        refuse(doc, json_get(rope, key), key, "default, linear or llama3: other kinds of RoPE scaling are not supported");
     c->rope_kind = linear ? ROPE_LINEAR : ROPE_LLAMA3;
     json_need(doc, rope, "factor", JSON_NUMBER);
     c->rope_factor = positive(doc, rope, "factor", 1);
@@ -205,7 +210,8 @@ static void read_llama(const JsonDoc *doc, Config *c) {
     c->kv_heads = size_or(doc, "num_key_value_heads", MAX_HEADS, c->heads);
     c->head_dim = size_or(doc, "head_dim", MAX_DIM, 0);
     if (!c->head_dim && c->dim % c->heads)
-        bad_input("%s: hidden_size %zu is no multiple of num_attention_heads %zu, and there is no head_dim", json_name(doc), c->dim, c->heads);
+        bad_input("%s: hidden_size %zu is no multiple of num_attention_heads %zu, and there is no head_dim", json_name(doc), c->dim,
+                  c->heads);
     if (!c->head_dim) c->head_dim = c->dim / c->heads;
     c->ffn = size_needed(doc, "intermediate_size", MAX_FFN);
     c->norm_eps = positive(doc, root, "rms_norm_eps", 1e-6);
@@ -289,7 +295,9 @@ static const HfFamily *family_of(const JsonDoc *doc) {
     Buf known = {0};
     size_t i = 0;
     for (; i < FAMILIES && !json_is(type, families[i].model_type); i++) buf_format(&known, "%s%s", i ? ", " : "", families[i].model_type);
-    if (i == FAMILIES) bad_input("%s: line %zu: \"model_type\": found \"%.200s\", expected one of the families supported: %s", json_name(doc), type->line, type->string, known.data);
+    if (i == FAMILIES)
+        bad_input("%s: line %zu: \"model_type\": found \"%.200s\", expected one of the families supported: %s", json_name(doc), type->line,
+                  type->string, known.data);
     buf_free(&known);
     return &families[i];
 }
@@ -315,7 +323,8 @@ Config config_load(const char *dir) {
     const HfFamily *family = family_of(doc);
     const Json *quantization = json_get(root, "quantization_config");
     if (quantization && quantization->kind != JSON_NULL)
-        bad_input("%s: line %zu: \"quantization_config\": quantized weights are not read: take the model in f32, f16 or bf16", path, quantization->line);
+        bad_input("%s: line %zu: \"quantization_config\": quantized weights are not read: take the model in f32, f16 or bf16", path,
+                  quantization->line);
     Config c = {.family = family->family};
     family->read(doc, &c);
     json_free(doc);

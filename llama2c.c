@@ -23,32 +23,35 @@ static const char *const header_fields[7] = {"dim", "hidden_dim", "n_layers", "n
 
 static Config read_header(const char *path, const OsMap *map) {
     int64_t value[7];
-    if (map->size < HEADER) bad_input("%s: %zu bytes, expected at least the %d of llama2.c's header: the file is cut short", path, map->size, HEADER);
+    if (map->size < HEADER)
+        bad_input("%s: %zu bytes, expected at least the %d of llama2.c's header: the file is cut short", path, map->size, HEADER);
     for (int i = 0; i < 7; i++) {
         int32_t word;
         memcpy(&word, map->data + 4 * i, sizeof word);
         value[i] = word;
     }
     if (value[0] == 0x616b3432) /* "ak42" */
-        bad_input("%s: llama2.c's file version 1 or 2, expected version 0: export it again with --version 0, or with --version -1 as a Hugging Face folder", path);
+        bad_input("%s: llama2.c's file version 1 or 2, expected version 0: "
+                  "export it again with --version 0, or with --version -1 as a Hugging Face folder",
+                  path);
     bool tied = value[5] > 0;
     if (!tied) value[5] = -value[5];
     static const int64_t most[7] = {65536, 1 << 20, 1024, 1024, 1024, 4000000, 1 << 20};
     for (int i = 0; i < 7; i++)
         if (value[i] < 1 || value[i] > most[i])
-            bad_input("%s: %s at byte %d is %lld, expected 1 to %lld: no llama2.c model, or a damaged one", path, header_fields[i], 4 * i, (long long)value[i],
-                      (long long)most[i]);
+            bad_input("%s: %s at byte %d is %lld, expected 1 to %lld: no llama2.c model, or a damaged one", path, header_fields[i], 4 * i,
+                      (long long)value[i], (long long)most[i]);
     size_t dim = (size_t)value[0], heads = (size_t)value[3];
     if (dim % heads || dim / heads % 2)
         bad_input("%s: dim %zu over n_heads %zu is no even head dimension: no llama2.c model, or a damaged one", path, dim, heads);
-    Config c = {.family = FAMILY_LLAMA, .dim = dim, .ffn = (size_t)value[1], .layers = (size_t)value[2], .heads = heads, .kv_heads = (size_t)value[4],
-                .vocab = (size_t)value[5], .ctx = (size_t)value[6], .head_dim = dim / heads, .tied = tied, .norm_eps = 1e-5, .rope_theta = 10000,
-                .init_std = 0.02, .bos = value[5] > 1 ? 1 : -1, .pad = -1};
+    Config c = {.family = FAMILY_LLAMA, .dim = dim, .ffn = (size_t)value[1], .layers = (size_t)value[2], .heads = heads,
+                .kv_heads = (size_t)value[4], .vocab = (size_t)value[5], .ctx = (size_t)value[6], .head_dim = dim / heads, .tied = tied,
+                .norm_eps = 1e-5, .rope_theta = 10000, .init_std = 0.02, .bos = value[5] > 1 ? 1 : -1, .pad = -1};
     if (value[5] > 2) c.eos[c.eos_count++] = 2;
     return c;
 }
 
-/* In floats. Every factor is below 2^23 and there are at most three, so that nothing overflows. */
+/* In floats. With the limits above every product stays below 2^56. */
 static uint64_t floats_expected(const Config *c) {
     uint64_t q = c->heads * c->head_dim, kv = c->kv_heads * c->head_dim;
     uint64_t layer = 2 * c->dim + 2 * c->dim * q + 2 * c->dim * kv + 3 * c->dim * c->ffn;
@@ -102,9 +105,10 @@ Model *llama2c_load(const char *path) {
     Config c = read_header(path, &map);
     uint64_t bytes = HEADER + 4 * floats_expected(&c);
     if (map.size != bytes)
-        bad_input("%s: %zu bytes, expected %llu by its header (dim %zu, hidden_dim %zu, n_layers %zu, n_heads %zu, n_kv_heads %zu, vocab_size %zu%s, seq_len %zu): "
-                  "the file is cut short, damaged, or no llama2.c model of version 0",
-                  path, map.size, (unsigned long long)bytes, c.dim, c.ffn, c.layers, c.heads, c.kv_heads, c.vocab, c.tied ? "" : " untied", c.ctx);
+        bad_input("%s: %zu bytes, expected %llu by its header (dim %zu, hidden_dim %zu, n_layers %zu, n_heads %zu, n_kv_heads %zu, "
+                  "vocab_size %zu%s, seq_len %zu): the file is cut short, damaged, or no llama2.c model of version 0",
+                  path, map.size, (unsigned long long)bytes, c.dim, c.ffn, c.layers, c.heads, c.kv_heads, c.vocab, c.tied ? "" : " untied",
+                  c.ctx);
     Model *m = model_new(&c, path);
     model_alloc_weights(m);
     Reader r = {path, map.data + HEADER};

@@ -19,7 +19,8 @@ enum { MAX_HEADER = 100000000 };
 static const struct {
     const char *name;
     unsigned bytes;
-} types[ST_TYPES] = {{"F32", 4}, {"F16", 2}, {"BF16", 2}, {"F64", 8}, {"I64", 8}, {"I32", 4}, {"I16", 2}, {"I8", 1}, {"U8", 1}, {"BOOL", 1}};
+} types[ST_TYPES] = {{"F32", 4}, {"F16", 2}, {"BF16", 2}, {"F64", 8}, {"I64", 8},
+                     {"I32", 4}, {"I16", 2}, {"I8", 1},   {"U8", 1},  {"BOOL", 1}};
 
 struct SafeTensors {
     OsMap *maps;
@@ -57,9 +58,11 @@ typedef struct {
 
 static const Json *field(const Header *h, const char *tensor, const Json *entry, const char *key, JsonKind kind) {
     const Json *value = json_get(entry, key);
-    if (!value) bad_input("%s: tensor %.200s: no \"%s\" in its header entry, expected %s: " DAMAGED, h->path, tensor, key, json_kind_name(kind));
+    if (!value)
+        bad_input("%s: tensor %.200s: no \"%s\" in its header entry, expected %s: " DAMAGED, h->path, tensor, key, json_kind_name(kind));
     if (value->kind != kind)
-        bad_input("%s: tensor %.200s: \"%s\" is %s, expected %s: " DAMAGED, h->path, tensor, key, json_kind_name(value->kind), json_kind_name(kind));
+        bad_input("%s: tensor %.200s: \"%s\" is %s, expected %s: " DAMAGED, h->path, tensor, key, json_kind_name(value->kind),
+                  json_kind_name(kind));
     return value;
 }
 
@@ -84,15 +87,18 @@ static StType read_type(const Header *h, const char *tensor, const Json *entry) 
 static void read_shape(const Header *h, const Json *entry, StTensor *t) {
     const Json *shape = field(h, t->name, entry, "shape", JSON_ARRAY);
     if (shape->count > ST_MAX_RANK)
-        bad_input("%s: tensor %.200s: shape has %zu dimensions, expected at most %d: " DAMAGED, h->path, t->name, shape->count, ST_MAX_RANK);
+        bad_input("%s: tensor %.200s: shape has %zu dimensions, expected at most %d: " DAMAGED, h->path, t->name, shape->count,
+                  ST_MAX_RANK);
     t->rank = (int)shape->count;
     for (int d = 0; d < t->rank; d++) t->dims[d] = whole_number(h, t->name, "shape", &shape->items[d]);
 }
 
 static void read_tensor(const Header *h, const Json *key, const Json *entry, StTensor *t) {
-    if (strlen(key->string) != key->length) bad_input("%s: tensor %.200s...: a zero byte in a tensor's name: " DAMAGED, h->path, key->string);
+    if (strlen(key->string) != key->length)
+        bad_input("%s: tensor %.200s...: a zero byte in a tensor's name: " DAMAGED, h->path, key->string);
     if (entry->kind != JSON_OBJECT)
-        bad_input("%s: tensor %.200s: its header entry is %s, expected an object: " DAMAGED, h->path, key->string, json_kind_name(entry->kind));
+        bad_input("%s: tensor %.200s: its header entry is %s, expected an object: " DAMAGED, h->path, key->string,
+                  json_kind_name(entry->kind));
     t->name = key->string;
     t->file = h->path;
     t->type = read_type(h, t->name, entry);
@@ -101,27 +107,30 @@ static void read_tensor(const Header *h, const Json *key, const Json *entry, StT
     if (offsets->count != 2)
         bad_input("%s: tensor %.200s: data_offsets has %zu numbers, expected 2 (begin, end): " DAMAGED, h->path, t->name, offsets->count);
     if (entry->count != 3)
-        bad_input("%s: tensor %.200s: its header entry has %zu fields, expected dtype, shape and data_offsets alone: " DAMAGED, h->path, t->name,
-                  entry->count);
+        bad_input("%s: tensor %.200s: its header entry has %zu fields, expected dtype, shape and data_offsets alone: " DAMAGED, h->path,
+                  t->name, entry->count);
     uint64_t begin = whole_number(h, t->name, "data_offsets", &offsets->items[0]);
     uint64_t end = whole_number(h, t->name, "data_offsets", &offsets->items[1]);
     if (begin > end)
-        bad_input("%s: tensor %.200s: data_offsets begin at %llu after their end %llu: " DAMAGED, h->path, t->name, (unsigned long long)begin,
-                  (unsigned long long)end);
+        bad_input("%s: tensor %.200s: data_offsets begin at %llu after their end %llu: " DAMAGED, h->path, t->name,
+                  (unsigned long long)begin, (unsigned long long)end);
     if (end > h->size)
-        bad_input("%s: tensor %.200s: data_offsets end at %llu, but the file has only %llu bytes of data: the file is cut short; download or save it again",
+        bad_input("%s: tensor %.200s: data_offsets end at %llu, but the file has only %llu bytes of data: the file is cut short; "
+                  "download or save it again",
                   h->path, t->name, (unsigned long long)end, (unsigned long long)h->size);
     uint64_t bytes;
-    if (!size_of_tensor(t, &bytes)) bad_input("%s: tensor %.200s: the product of its shape does not fit into 64 bits: " DAMAGED, h->path, t->name);
+    if (!size_of_tensor(t, &bytes))
+        bad_input("%s: tensor %.200s: the product of its shape does not fit into 64 bits: " DAMAGED, h->path, t->name);
     if (bytes != end - begin)
-        bad_input("%s: tensor %.200s: its shape as %s takes %llu bytes, but data_offsets span %llu: " DAMAGED, h->path, t->name, types[t->type].name,
-                  (unsigned long long)bytes, (unsigned long long)(end - begin));
+        bad_input("%s: tensor %.200s: its shape as %s takes %llu bytes, but data_offsets span %llu: " DAMAGED, h->path, t->name,
+                  types[t->type].name, (unsigned long long)bytes, (unsigned long long)(end - begin));
     t->data = h->data + begin;
     t->bytes = bytes;
 }
 
 static void check_metadata(const Header *h, const Json *metadata) {
-    if (metadata->kind != JSON_OBJECT) bad_input("%s: __metadata__ is %s, expected an object: " DAMAGED, h->path, json_kind_name(metadata->kind));
+    if (metadata->kind != JSON_OBJECT)
+        bad_input("%s: __metadata__ is %s, expected an object: " DAMAGED, h->path, json_kind_name(metadata->kind));
     for (size_t i = 0; i < metadata->count; i++)
         if (metadata->items[i].kind != JSON_STRING)
             bad_input("%s: __metadata__ \"%.200s\" is %s, expected a string: " DAMAGED, h->path, metadata->keys[i].string,
@@ -145,11 +154,11 @@ static void check_coverage(const Header *h, const StTensor *tensors, size_t coun
         const StTensor *t = &tensors[i];
         uint64_t begin = (uint64_t)(t->data - h->data);
         if (begin < covered)
-            bad_input("%s: tensor %.200s: its data begin at %llu and overlap those of %.200s, which end at %llu: " DAMAGED, h->path, t->name,
-                      (unsigned long long)begin, tensors[i - 1].name, (unsigned long long)covered);
+            bad_input("%s: tensor %.200s: its data begin at %llu and overlap those of %.200s, which end at %llu: " DAMAGED, h->path,
+                      t->name, (unsigned long long)begin, tensors[i - 1].name, (unsigned long long)covered);
         if (begin > covered)
-            bad_input("%s: tensor %.200s: its data begin at %llu, expected %llu: the bytes between belong to no tensor: " DAMAGED, h->path, t->name,
-                      (unsigned long long)begin, (unsigned long long)covered);
+            bad_input("%s: tensor %.200s: its data begin at %llu, expected %llu: the bytes between belong to no tensor: " DAMAGED, h->path,
+                      t->name, (unsigned long long)begin, (unsigned long long)covered);
         covered = begin + t->bytes;
     }
     if (covered != h->size)
@@ -162,10 +171,11 @@ static size_t read_frame(const OsMap *map, Header *h) {
     uint64_t length = 0;
     for (int i = 7; i >= 0; i--) length = length << 8 | map->data[i];
     if (length > MAX_HEADER)
-        bad_input("%s: the header's length at byte 0 is %llu, expected at most %d: " DAMAGED, h->path, (unsigned long long)length, MAX_HEADER);
+        bad_input("%s: the header's length at byte 0 is %llu, expected at most %d: " DAMAGED, h->path, (unsigned long long)length,
+                  MAX_HEADER);
     if (length > map->size - 8)
-        bad_input("%s: the header's length at byte 0 is %llu, but only %zu bytes follow: the file is cut short; download or save it again", h->path,
-                  (unsigned long long)length, map->size - 8);
+        bad_input("%s: the header's length at byte 0 is %llu, but only %zu bytes follow: the file is cut short; download or save it again",
+                  h->path, (unsigned long long)length, map->size - 8);
     if (length < 2 || map->data[8] != '{') bad_input("%s: the header at byte 8 does not begin with '{': " DAMAGED, h->path);
     h->data = map->data + 8 + length;
     h->size = map->size - 8 - length;
@@ -231,17 +241,19 @@ static int by_tensor(const void *a, const void *b, const void *context) {
 
 /* A name that leads nowhere but into the folder. */
 static bool is_plain_name(const Json *name) {
-    return strlen(name->string) == name->length && !strpbrk(name->string, "/\\:") && name->string[0] != '.' && str_ends(name->string, ".safetensors");
+    return strlen(name->string) == name->length && !strpbrk(name->string, "/\\:") && name->string[0] != '.' &&
+           str_ends(name->string, ".safetensors");
 }
 
 static Place *read_weight_map(const JsonDoc *doc, const Json *weight_map) {
     Place *places = mem_new(weight_map->count, sizeof *places);
     for (size_t i = 0; i < weight_map->count; i++) {
         const Json *tensor = &weight_map->keys[i], *file = &weight_map->items[i];
-        if (strlen(tensor->string) != tensor->length) bad_input("%s: weight_map: a zero byte in the tensor name %.200s...: " DAMAGED, json_name(doc), tensor->string);
+        if (strlen(tensor->string) != tensor->length)
+            bad_input("%s: weight_map: a zero byte in the tensor name %.200s...: " DAMAGED, json_name(doc), tensor->string);
         if (file->kind != JSON_STRING || !is_plain_name(file))
-            bad_input("%s: weight_map: %.200s is in %.200s, expected the name of a .safetensors file in the same folder", json_name(doc), tensor->string,
-                      file->kind == JSON_STRING ? file->string : json_kind_name(file->kind));
+            bad_input("%s: weight_map: %.200s is in %.200s, expected the name of a .safetensors file in the same folder", json_name(doc),
+                      tensor->string, file->kind == JSON_STRING ? file->string : json_kind_name(file->kind));
         places[i] = (Place){tensor->string, file->string};
     }
     return places;
@@ -254,10 +266,14 @@ static void check_places(const SafeTensors *s, const JsonDoc *doc, const char *d
         const Place *place = in_map < count ? &places[in_map] : NULL;
         const StTensor *t = in_files < s->count ? s->by_name[in_files] : NULL;
         int order = !place ? 1 : !t ? -1 : strcmp(place->tensor, t->name);
-        if (order < 0) bad_input("%s: weight_map: %.200s is in none of the shards: download the model again", json_name(doc), place->tensor);
-        if (order > 0) bad_input("%s: tensor %.200s is not in the weight_map of %s: download the model again", t->file, t->name, json_name(doc));
+        if (order < 0)
+            bad_input("%s: weight_map: %.200s is in none of the shards: download the model again", json_name(doc), place->tensor);
+        if (order > 0)
+            bad_input("%s: tensor %.200s is not in the weight_map of %s: download the model again", t->file, t->name, json_name(doc));
         char *path = os_join(dir, place->file);
-        if (strcmp(path, t->file)) bad_input("%s: tensor %.200s: the weight_map of %s places it in %s: download the model again", t->file, t->name, json_name(doc), path);
+        if (strcmp(path, t->file))
+            bad_input("%s: tensor %.200s: the weight_map of %s places it in %s: download the model again", t->file, t->name, json_name(doc),
+                      path);
         mem_free(path);
         in_map++, in_files++;
     }

@@ -53,9 +53,11 @@ static void test_write(void) {
     st_write(path, tensors, 7);
     static const char header[] =
         "{\"__metadata__\":{\"format\":\"pt\"},\"z\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]},"
-        "\"a.b\":{\"dtype\":\"BOOL\",\"shape\":[3],\"data_offsets\":[24,27]},\"h\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[27,35]},"
+        "\"a.b\":{\"dtype\":\"BOOL\",\"shape\":[3],\"data_offsets\":[24,27]},\"h\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":"
+        "[27,35]},"
         "\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[35,43]},\"k\":{\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[43,47]},"
-        "\"scalar\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[47,51]},\"empty\":{\"dtype\":\"I64\",\"shape\":[0,7],\"data_offsets\":[51,51]}}";
+        "\"scalar\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[47,51]},\"empty\":{\"dtype\":\"I64\",\"shape\":[0,7],"
+        "\"data_offsets\":[51,51]}}";
     Buf whole = os_read(path);
     size_t padded = (sizeof header - 1 + 7) / 8 * 8;
     CHECK(whole.len == 8 + padded + 51, "%zu bytes", whole.len);
@@ -67,7 +69,8 @@ static void test_write(void) {
     SafeTensors *s = st_open(path);
     CHECK(st_count(s) == 7);
     CHECK(!strcmp(st_tensor(s, 0)->name, "z") && !strcmp(st_tensor(s, 1)->name, "a.b"));
-    const StTensor *h = st_find(s, "h"), *b2 = st_find(s, "b"), *k = st_find(s, "k"), *scalar = st_find(s, "scalar"), *empty = st_find(s, "empty");
+    const StTensor *h = st_find(s, "h"), *b2 = st_find(s, "b"), *k = st_find(s, "k"), *scalar = st_find(s, "scalar"),
+                   *empty = st_find(s, "empty");
     static const float widened[2] = {1, -2};
     CHECK(h && h->type == ST_F32 && h->rank == 1 && h->dims[0] == 2 && !memcmp(h->data, widened, 8));
     CHECK(b2 && !memcmp(b2->data, widened, 8));
@@ -140,7 +143,8 @@ static void test_refused(void) {
         {"{\"a\":{\"shape\":[1],\"data_offsets\":[0,1]}}", 1, "tensor a: no \"dtype\""},
         {"{\"a\":{\"dtype\":\"U8\",\"data_offsets\":[0,1]}}", 1, "tensor a: no \"shape\""},
         {"{\"a\":{\"dtype\":\"U8\",\"shape\":[1]}}", 1, "tensor a: no \"data_offsets\""},
-        {"{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1],\"x\":0}}", 1, "4 fields, expected dtype, shape and data_offsets alone"},
+        {"{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1],\"x\":0}}", 1,
+         "4 fields, expected dtype, shape and data_offsets alone"},
         {"{\"a\":{\"dtype\":8,\"shape\":[1],\"data_offsets\":[0,1]}}", 1, "\"dtype\" is a number, expected a string"},
         {"{" T("a", "Q4", "[1]", 0, 1) "}", 1, "dtype is \"Q4\", expected F32"},
         {"{" T("a", "f32", "[1]", 0, 4) "}", 4, "dtype is \"f32\""},
@@ -162,7 +166,8 @@ static void test_refused(void) {
         {"{" T("a", "U8", "[1]", -1, 0) "}", 1, "\"data_offsets\" holds a number that is no whole number"},
         {"{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[1]}}", 1, "data_offsets has 1 numbers, expected 2"},
         {"{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1,2]}}", 1, "data_offsets has 3 numbers, expected 2"},
-        {"{" T("a", "U8", "[2]", 0, 2) "," T("b", "U8", "[2]", 1, 3) "}", 3, "tensor b: its data begin at 1 and overlap those of a, which end at 2"},
+        {"{" T("a", "U8", "[2]", 0, 2) "," T("b", "U8", "[2]", 1, 3) "}", 3,
+         "tensor b: its data begin at 1 and overlap those of a, which end at 2"},
         {"{" T("a", "U8", "[2]", 0, 2) "," T("b", "U8", "[2]", 0, 2) "}", 2, "tensor b: its data begin at 0 and overlap"},
         {"{" T("a", "U8", "[2]", 0, 2) "," T("b", "U8", "[2]", 3, 5) "}", 5, "tensor b: its data begin at 3, expected 2"},
         {"{" T("a", "U8", "[2]", 1, 3) "}", 3, "tensor a: its data begin at 1, expected 0"},
@@ -176,14 +181,17 @@ static void test_refused(void) {
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char text[2048];
         int code = outcome(make_file("bad.safetensors", bad[i].header, bad[i].size), text);
-        CHECK(code == EXIT_BAD_INPUT && strstr(text, bad[i].words) && strstr(text, "bad.safetensors"), "%s gave %d: %s", bad[i].header, code, text);
+        CHECK(code == EXIT_BAD_INPUT && strstr(text, bad[i].words) && strstr(text, "bad.safetensors"), "%s gave %d: %s", bad[i].header,
+              code, text);
     }
     CHECK(mem_in_use() == before, "%zu bytes left", mem_in_use() - before);
     CHECK_FAILS(EXIT_BAD_INPUT, "none.safetensors", st_open(scratch("none.safetensors")));
     CHECK_FAILS(EXIT_BAD_INPUT, "0 bytes, expected at least the 8", st_open(scratch_file("zero.safetensors", "", 0)));
     CHECK_FAILS(EXIT_BAD_INPUT, "7 bytes, expected at least the 8", st_open(scratch_file("seven.safetensors", "1234567", 7)));
-    static const unsigned char hundred_million[] = {1, 0xe1, 0xf5, 5, 0, 0, 0, 0, '{', '}'}, minus[] = {255, 255, 255, 255, 255, 255, 255, 255, '{', '}'};
-    CHECK_FAILS(EXIT_BAD_INPUT, "byte 0 is 100000001, expected at most 100000000", st_open(scratch_file("b.safetensors", hundred_million, 10)));
+    static const unsigned char hundred_million[] = {1, 0xe1, 0xf5, 5, 0, 0, 0, 0, '{', '}'},
+                               minus[] = {255, 255, 255, 255, 255, 255, 255, 255, '{', '}'};
+    CHECK_FAILS(EXIT_BAD_INPUT, "byte 0 is 100000001, expected at most 100000000",
+                st_open(scratch_file("b.safetensors", hundred_million, 10)));
     CHECK_FAILS(EXIT_BAD_INPUT, "byte 0 is 18446744073709551615, expected at most", st_open(scratch_file("b.safetensors", minus, 10)));
     static const unsigned char three[] = {3, 0, 0, 0, 0, 0, 0, 0, '{', '}'};
     CHECK_FAILS(EXIT_BAD_INPUT, "is 3, but only 2 bytes follow", st_open(scratch_file("b.safetensors", three, 10)));
@@ -215,7 +223,8 @@ static void test_truncated(void) {
     CHECK(outcome(scratch_file("cut.safetensors", whole.data, whole.len), text) == 0);
     for (size_t n = 1; n < 10; n++) {
         buf_char(&whole, 0);
-        CHECK(outcome(scratch_file("cut.safetensors", whole.data, whole.len), text) == EXIT_BAD_INPUT && strstr(text, "after the last tensor's data"));
+        CHECK(outcome(scratch_file("cut.safetensors", whole.data, whole.len), text) == EXIT_BAD_INPUT &&
+              strstr(text, "after the last tensor's data"));
     }
     buf_free(&whole);
 }
@@ -235,7 +244,8 @@ static void test_corrupted(void) {
             char new = i < sizeof others ? (char)others[i] : (char)(old + (i == sizeof others ? 1 : -1));
             fseek(f, (long)at, SEEK_SET), fputc(new, f), fflush(f);
             int code = outcome(path, text);
-            CHECK(code == 0 || (code == EXIT_BAD_INPUT && strstr(text, "corrupt.safetensors")), "byte %zu, %02x: %d: %s", at, (unsigned char)new, code, text);
+            CHECK(code == 0 || (code == EXIT_BAD_INPUT && strstr(text, "corrupt.safetensors")), "byte %zu, %02x: %d: %s", at,
+                  (unsigned char)new, code, text);
             if (code) refused++;
             else opened++;
         }
@@ -256,10 +266,12 @@ static void test_shards(void) {
     CHECK_FAILS(EXIT_BAD_INPUT, "no model.safetensors", st_open(dir));
     make_file("shards/m-2.safetensors", "{" T("a", "U8", "[2]", 0, 2) "," T("c", "U8", "[1]", 2, 3) "}", 3);
     make_file("shards/m-1.safetensors", "{" T("b", "U8", "[4]", 0, 4) "}", 4);
-    index_file("{\"metadata\":{\"total_size\":7},\"weight_map\":{\"a\":\"m-2.safetensors\",\"b\":\"m-1.safetensors\",\"c\":\"m-2.safetensors\"}}");
+    index_file(
+        "{\"metadata\":{\"total_size\":7},\"weight_map\":{\"a\":\"m-2.safetensors\",\"b\":\"m-1.safetensors\",\"c\":\"m-2.safetensors\"}}");
     dir = scratch("shards");
     SafeTensors *s = st_open(dir);
-    CHECK(st_count(s) == 3 && !strcmp(st_tensor(s, 0)->name, "b") && !strcmp(st_tensor(s, 1)->name, "a") && !strcmp(st_tensor(s, 2)->name, "c"));
+    CHECK(st_count(s) == 3 && !strcmp(st_tensor(s, 0)->name, "b") && !strcmp(st_tensor(s, 1)->name, "a") &&
+          !strcmp(st_tensor(s, 2)->name, "c"));
     CHECK(st_find(s, "c") && st_find(s, "c")->data[0] == 2 && str_ends(st_find(s, "c")->file, "m-2.safetensors"));
     st_close(s);
     char sharded[65], single[65];
@@ -293,11 +305,13 @@ static void test_shards(void) {
         CHECK(code == EXIT_BAD_INPUT && strstr(text, bad[i].words), "%s gave %d: %s", bad[i].index, code, text);
     }
     make_file("shards/m-3.safetensors", "{" T("a", "U8", "[1]", 0, 1) "}", 1);
-    index_file("{\"weight_map\":{\"a\":\"m-2.safetensors\",\"b\":\"m-1.safetensors\",\"c\":\"m-2.safetensors\",\"d\":\"m-3.safetensors\"}}");
+    index_file(
+        "{\"weight_map\":{\"a\":\"m-2.safetensors\",\"b\":\"m-1.safetensors\",\"c\":\"m-2.safetensors\",\"d\":\"m-3.safetensors\"}}");
     CHECK_FAILS(EXIT_BAD_INPUT, "tensor a stands in", st_open(dir));
 
     /* The same tensors in one file, in another order and with other metadata. */
-    Buf one = make("{\"__metadata__\":{\"x\":\"y\"}," T("c", "U8", "[1]", 0, 1) "," T("b", "U8", "[4]", 1, 5) "," T("a", "U8", "[2]", 5, 7) "}", 0);
+    Buf one = make(
+        "{\"__metadata__\":{\"x\":\"y\"}," T("c", "U8", "[1]", 0, 1) "," T("b", "U8", "[4]", 1, 5) "," T("a", "U8", "[2]", 5, 7) "}", 0);
     buf_put(&one, "\2\0\1\2\3\0\1", 7);
     st_tensors_hash(scratch_file("shards/model.safetensors", one.data, one.len), single);
     CHECK(!strcmp(sharded, single));
@@ -348,7 +362,7 @@ static void test_hash_folder(void) {
     CHECK_FAILS(EXIT_BAD_INPUT, "no-such", hash_file(scratch("no-such"), hex));
 }
 
-TESTS({"written bytes, and read back", test_write}, {"a long tensor is converted whole", test_write_long}, {"accepted headers", test_accepted},
-      {"refused headers", test_refused}, {"deep nesting", test_deep}, {"every truncation, trailing bytes", test_truncated},
-      {"every byte of the header changed", test_corrupted}, {"shards", test_shards}, {"hash of tensors", test_tensors_hash},
-      {"hash of files and folders", test_hash_folder})
+TESTS({"written bytes, and read back", test_write}, {"a long tensor is converted whole", test_write_long},
+      {"accepted headers", test_accepted}, {"refused headers", test_refused}, {"deep nesting", test_deep},
+      {"every truncation, trailing bytes", test_truncated}, {"every byte of the header changed", test_corrupted}, {"shards", test_shards},
+      {"hash of tensors", test_tensors_hash}, {"hash of files and folders", test_hash_folder})

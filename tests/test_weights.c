@@ -6,13 +6,14 @@
 /* ---- small models ---- */
 
 static Config small_llama(void) {
-    return (Config){.family = FAMILY_LLAMA, .vocab = 11, .ctx = 6, .dim = 12, .layers = 2, .heads = 4, .kv_heads = 2, .head_dim = 6, .ffn = 7, .norm_eps = 1e-5,
-                    .rope_theta = 500, .init_std = 0.02, .bos = 1, .pad = -1, .eos = {2}, .eos_count = 1};
+    return (Config){.family = FAMILY_LLAMA, .vocab = 11, .ctx = 6, .dim = 12, .layers = 2, .heads = 4, .kv_heads = 2, .head_dim = 6,
+                    .ffn = 7, .norm_eps = 1e-5, .rope_theta = 500, .init_std = 0.02, .bos = 1, .pad = -1, .eos = {2}, .eos_count = 1};
 }
 
 static Config small_gpt2(void) {
-    return (Config){.family = FAMILY_GPT2, .vocab = 11, .ctx = 6, .dim = 12, .layers = 2, .heads = 3, .kv_heads = 3, .head_dim = 4, .ffn = 9, .tied = true,
-                    .qkv_bias = true, .out_bias = true, .mlp_bias = true, .norm_eps = 1e-5, .init_std = 0.02, .bos = -1, .pad = 3, .eos = {2, 5}, .eos_count = 2};
+    return (Config){.family = FAMILY_GPT2, .vocab = 11, .ctx = 6, .dim = 12, .layers = 2, .heads = 3, .kv_heads = 3, .head_dim = 4, .ffn
+                    = 9, .tied = true, .qkv_bias = true, .out_bias = true, .mlp_bias = true, .norm_eps = 1e-5, .init_std = 0.02, .bos =
+                    -1, .pad = 3, .eos = {2, 5}, .eos_count = 2};
 }
 
 static Model *random_model(Config c, uint32_t seed) {
@@ -34,7 +35,8 @@ static bool same_weights(const Model *a, const Model *b) {
     bool same = a->count == b->count;
     for (size_t i = 0; same && i < a->count; i++) {
         const Param *p = a->params[i], *q = b->params[i];
-        same = !strcmp(p->name, q->name) && param_size(p) == param_size(q) && p->stored == q->stored && !memcmp(p->w, q->w, param_size(p) * sizeof(real));
+        same = !strcmp(p->name, q->name) && param_size(p) == param_size(q) && p->stored == q->stored &&
+               !memcmp(p->w, q->w, param_size(p) * sizeof(real));
     }
     return same;
 }
@@ -71,18 +73,23 @@ static void test_round_trip(void) {
         c.bare_names = kind & 4;
         if (kind == 0) c.qkv_bias = c.out_bias = c.mlp_bias = true;
         if (kind == 2) c.rope_kind = ROPE_LINEAR, c.rope_factor = 8;
-        if (kind == 4) c.rope_kind = ROPE_LLAMA3, c.rope_factor = 32.5, c.rope_low = 1, c.rope_high = 4, c.rope_original_ctx = 3, c.rope_theta = 1e5 / 3;
+        if (kind == 4)
+            c.rope_kind = ROPE_LLAMA3, c.rope_factor = 32.5, c.rope_low = 1, c.rope_high = 4, c.rope_original_ctx = 3,
+            c.rope_theta = 1e5 / 3;
         Model *m = random_model(c, (uint32_t)kind);
         const char *first = folder("first", m), *second;
         Model *again = model_load(first, kind & 1);
         CHECK(same_weights(m, again), "kind %d", kind);
         Config *d = &again->config;
         CHECK(!memcmp(m->config.eos, d->eos, sizeof d->eos) && d->eos_count == c.eos_count && d->bos == c.bos && d->pad == c.pad);
-        CHECK(d->family == c.family && d->vocab == c.vocab && d->ctx == c.ctx && d->dim == c.dim && d->layers == c.layers && d->heads == c.heads);
-        CHECK(d->kv_heads == c.kv_heads && d->head_dim == c.head_dim && d->ffn == c.ffn && d->tied == c.tied && d->bare_names == c.bare_names);
+        CHECK(d->family == c.family && d->vocab == c.vocab && d->ctx == c.ctx && d->dim == c.dim && d->layers == c.layers &&
+              d->heads == c.heads);
+        CHECK(d->kv_heads == c.kv_heads && d->head_dim == c.head_dim && d->ffn == c.ffn && d->tied == c.tied &&
+              d->bare_names == c.bare_names);
         CHECK(d->qkv_bias == c.qkv_bias && d->out_bias == c.out_bias && d->mlp_bias == c.mlp_bias && d->rope_kind == c.rope_kind);
         CHECK(double_bits(d->norm_eps) == double_bits(c.norm_eps) && double_bits(d->init_std) == double_bits(c.init_std));
-        if (c.family == FAMILY_LLAMA) CHECK(double_bits(d->rope_theta) == double_bits(c.rope_theta) && double_bits(d->rope_factor) == double_bits(c.rope_factor));
+        if (c.family == FAMILY_LLAMA)
+            CHECK(double_bits(d->rope_theta) == double_bits(c.rope_theta) && double_bits(d->rope_factor) == double_bits(c.rope_factor));
         CHECK(double_bits(d->rope_low) == double_bits(c.rope_low) && double_bits(d->rope_high) == double_bits(c.rope_high) &&
               double_bits(d->rope_original_ctx) == double_bits(c.rope_original_ctx));
         second = folder("second", again);
@@ -106,11 +113,12 @@ static void test_config_text(void) {
     buf_free(&b);
     b = os_read(scratch("text/config.json"));
     static const char expected[] =
-        "{\n  \"activation_function\": \"gelu_new\",\n  \"architectures\": [\n    \"GPT2LMHeadModel\"\n  ],\n  \"attn_pdrop\": 0.0,\n  \"bos_token_id\": null,\n"
-        "  \"dtype\": \"float32\",\n  \"embd_pdrop\": 0.0,\n  \"eos_token_id\": [\n    2,\n    5\n  ],\n  \"initializer_range\": 0.02,\n"
-        "  \"layer_norm_epsilon\": 1e-5,\n  \"model_type\": \"gpt2\",\n  \"n_ctx\": 6,\n  \"n_embd\": 12,\n  \"n_head\": 3,\n  \"n_inner\": 9,\n  \"n_layer\": 2,\n"
-        "  \"n_positions\": 6,\n  \"pad_token_id\": 3,\n  \"resid_pdrop\": 0.0,\n  \"tie_word_embeddings\": true,\n  \"torch_dtype\": \"float32\",\n"
-        "  \"vocab_size\": 11\n}\n";
+        "{\n  \"activation_function\": \"gelu_new\",\n  \"architectures\": [\n    \"GPT2LMHeadModel\"\n  ],\n"
+        "  \"attn_pdrop\": 0.0,\n  \"bos_token_id\": null,\n  \"dtype\": \"float32\",\n  \"embd_pdrop\": 0.0,\n"
+        "  \"eos_token_id\": [\n    2,\n    5\n  ],\n  \"initializer_range\": 0.02,\n  \"layer_norm_epsilon\": 1e-5,\n"
+        "  \"model_type\": \"gpt2\",\n  \"n_ctx\": 6,\n  \"n_embd\": 12,\n  \"n_head\": 3,\n  \"n_inner\": 9,\n"
+        "  \"n_layer\": 2,\n  \"n_positions\": 6,\n  \"pad_token_id\": 3,\n  \"resid_pdrop\": 0.0,\n"
+        "  \"tie_word_embeddings\": true,\n  \"torch_dtype\": \"float32\",\n  \"vocab_size\": 11\n}\n";
     CHECK(!strcmp(b.data, expected), "%s", b.data);
     buf_free(&b);
     model_free(m);
@@ -165,7 +173,8 @@ static void test_tensors_refused(void) {
     size_t n = m->count;
     expect_tensors("bad", t, n - 1, "tensor lm_head.weight is missing");
     expect_tensors("bad", t + 1, n - 1, "tensor model.embed_tokens.weight is missing");
-    t[n] = (StTensor){.name = "model.layers.2.input_layernorm.weight", .type = ST_F32, .rank = 1, .dims = {3}, .data = (const unsigned char *)not_finite};
+    t[n] = (StTensor){
+        .name = "model.layers.2.input_layernorm.weight", .type = ST_F32, .rank = 1, .dims = {3}, .data = (const unsigned char *)not_finite};
     expect_tensors("bad", t, n + 1, "tensor model.layers.2.input_layernorm.weight is no part of the llama model");
     t[n].name = "model.layers.0.attn.bias"; /* GPT-2's buffer, not Llama's */
     expect_tensors("bad", t, n + 1, "tensor model.layers.0.attn.bias is no part");
@@ -218,8 +227,8 @@ static void test_tied_head_and_buffers(void) {
         StTensor *t = tensors_of(m, 3);
         size_t n = m->count;
         t[n] = t[0], t[n].name = "lm_head.weight";
-        t[n + 1] = (StTensor){.name = gpt2 ? "transformer.h.0.attn.bias" : "model.layers.0.self_attn.rotary_emb.inv_freq", .type = ST_F32, .rank = 4,
-                              .dims = {1, 1, 3, 3}, .data = (const unsigned char *)mask};
+        t[n + 1] = (StTensor){.name = gpt2 ? "transformer.h.0.attn.bias" : "model.layers.0.self_attn.rotary_emb.inv_freq", .type =
+                              ST_F32, .rank = 4, .dims = {1, 1, 3, 3}, .data = (const unsigned char *)mask};
         t[n + 2] = (StTensor){.name = gpt2 ? "transformer.h.1.attn.masked_bias" : "model.rotary_emb.inv_freq", .type = ST_BOOL, .rank = 0,
                               .data = (const unsigned char *)mask};
         write_tensors("tied", t, n + 3);
@@ -239,7 +248,9 @@ static void test_tied_head_and_buffers(void) {
 
 /* ---- config.json ---- */
 
-#define LLAMA "\"model_type\":\"llama\",\"vocab_size\":11,\"hidden_size\":12,\"intermediate_size\":7,\"num_hidden_layers\":2,\"num_attention_heads\":3,\"max_position_embeddings\":6"
+#define LLAMA                                                                                                                              \
+    "\"model_type\":\"llama\",\"vocab_size\":11,\"hidden_size\":12,\"intermediate_size\":7,\"num_hidden_layers\":2,\"num_attention_"       \
+    "heads\":3,\"max_position_embeddings\":6"
 #define GPT2 "\"model_type\":\"gpt2\",\"vocab_size\":11,\"n_embd\":12,\"n_layer\":2,\"n_head\":3,\"n_positions\":6"
 
 static Config config_of(const char *text) {
@@ -252,32 +263,45 @@ static void test_config_llama(void) {
     Config c = config_of("{" LLAMA "}");
     CHECK(c.family == FAMILY_LLAMA && c.vocab == 11 && c.dim == 12 && c.ffn == 7 && c.layers == 2 && c.heads == 3 && c.ctx == 6);
     CHECK(c.kv_heads == 3 && c.head_dim == 4 && !c.tied && !c.qkv_bias && !c.out_bias && !c.mlp_bias && c.rope_kind == ROPE_PLAIN);
-    CHECK(c.norm_eps == 1e-6 && c.rope_theta == 10000 && c.init_std == 0.02 && c.bos == 1 && c.pad == -1 && c.eos_count == 1 && c.eos[0] == 2);
-    c = config_of("{" LLAMA ",\"num_key_value_heads\":1,\"head_dim\":10,\"tie_word_embeddings\":true,\"attention_bias\":true,\"mlp_bias\":true,\"rms_norm_eps\":"
-                  "9.999999747378752e-06,\"rope_theta\":5e5,\"initializer_range\":0.5,\"bos_token_id\":null,\"eos_token_id\":[3,4,99],\"pad_token_id\":0,"
-                  "\"pretraining_tp\":2,\"attention_dropout\":0.1,\"rope_scaling\":null,\"hidden_act\":\"silu\",\"torch_dtype\":\"bfloat16\",\"new_key\":{}}");
-    CHECK(c.kv_heads == 1 && c.head_dim == 10 && c.tied && c.qkv_bias && c.out_bias && c.mlp_bias && c.rope_theta == 5e5 && c.init_std == 0.5);
+    CHECK(c.norm_eps == 1e-6 && c.rope_theta == 10000 && c.init_std == 0.02 && c.bos == 1 && c.pad == -1 && c.eos_count == 1 &&
+          c.eos[0] == 2);
+    c = config_of("{" LLAMA ",\"num_key_value_heads\":1,\"head_dim\":10,\"tie_word_embeddings\":true,\"attention_bias\":true,\"mlp_bias\":"
+                            "true,\"rms_norm_eps\":"
+                  "9.999999747378752e-06,\"rope_theta\":5e5,\"initializer_range\":0.5,\"bos_token_id\":null,\"eos_token_id\":[3,4,99],"
+                  "\"pad_token_id\":0,"
+                  "\"pretraining_tp\":2,\"attention_dropout\":0.1,\"rope_scaling\":null,\"hidden_act\":\"silu\",\"torch_dtype\":"
+                  "\"bfloat16\",\"new_key\":{}}");
+    CHECK(c.kv_heads == 1 && c.head_dim == 10 && c.tied && c.qkv_bias && c.out_bias && c.mlp_bias && c.rope_theta == 5e5 &&
+          c.init_std == 0.5);
     CHECK((float)c.norm_eps == 1e-5f && c.bos == -1 && c.eos_count == 2 && c.eos[1] == 4 && c.pad == 0);
-    c = config_of("{" LLAMA ",\"num_key_value_heads\":null,\"head_dim\":null,\"eos_token_id\":null,\"bos_token_id\":11,\"pad_token_id\":-1}");
+    c = config_of("{" LLAMA
+                  ",\"num_key_value_heads\":null,\"head_dim\":null,\"eos_token_id\":null,\"bos_token_id\":11,\"pad_token_id\":-1}");
     CHECK(c.kv_heads == 3 && c.head_dim == 4 && c.eos_count == 0 && c.bos == -1 && c.pad == -1);
 
     c = config_of("{" LLAMA ",\"rope_theta\":7,\"rope_scaling\":{\"type\":\"linear\",\"factor\":2}}");
     CHECK(c.rope_kind == ROPE_LINEAR && c.rope_factor == 2 && c.rope_theta == 7);
     c = config_of("{" LLAMA ",\"rope_parameters\":{\"rope_type\":\"default\",\"rope_theta\":8.5}}");
     CHECK(c.rope_kind == ROPE_PLAIN && c.rope_theta == 8.5);
-    c = config_of("{" LLAMA ",\"rope_scaling\":{},\"rope_theta\":7,\"rope_parameters\":{\"rope_type\":\"llama3\",\"rope_theta\":9,\"factor\":32.0,\"low_freq_factor\":1.5,"
+    c = config_of("{" LLAMA ",\"rope_scaling\":{},\"rope_theta\":7,\"rope_parameters\":{\"rope_type\":\"llama3\",\"rope_theta\":9,"
+                            "\"factor\":32.0,\"low_freq_factor\":1.5,"
                   "\"high_freq_factor\":4,\"original_max_position_embeddings\":5}}");
-    CHECK(c.rope_kind == ROPE_LLAMA3 && c.rope_theta == 9 && c.rope_factor == 32 && c.rope_low == 1.5 && c.rope_high == 4 && c.rope_original_ctx == 5);
-    c = config_of("{" LLAMA ",\"rope_scaling\":{\"rope_type\":\"linear\",\"type\":\"llama3\",\"factor\":3},\"rope_theta\":7,\"rope_parameters\":{\"rope_theta\":9}}");
+    CHECK(c.rope_kind == ROPE_LLAMA3 && c.rope_theta == 9 && c.rope_factor == 32 && c.rope_low == 1.5 && c.rope_high == 4 &&
+          c.rope_original_ctx == 5);
+    c = config_of("{" LLAMA ",\"rope_scaling\":{\"rope_type\":\"linear\",\"type\":\"llama3\",\"factor\":3},\"rope_theta\":7,\"rope_"
+                            "parameters\":{\"rope_theta\":9}}");
     CHECK(c.rope_kind == ROPE_LINEAR && c.rope_factor == 3 && c.rope_theta == 7);
 }
 
 static void test_config_gpt2(void) {
     Config c = config_of("{" GPT2 "}");
-    CHECK(c.family == FAMILY_GPT2 && c.vocab == 11 && c.dim == 12 && c.ffn == 48 && c.layers == 2 && c.heads == 3 && c.kv_heads == 3 && c.ctx == 6);
-    CHECK(c.head_dim == 4 && c.tied && c.qkv_bias && c.out_bias && c.mlp_bias && c.norm_eps == 1e-5 && c.bos == -1 && c.eos_count == 0 && c.pad == -1);
-    c = config_of("{" GPT2 ",\"n_inner\":5,\"tie_word_embeddings\":false,\"activation_function\":\"gelu_pytorch_tanh\",\"layer_norm_epsilon\":1e-6,"
-                  "\"eos_token_id\":7,\"bos_token_id\":8,\"scale_attn_weights\":true,\"reorder_and_upcast_attn\":true,\"attn_pdrop\":0.1,\"n_ctx\":6}");
+    CHECK(c.family == FAMILY_GPT2 && c.vocab == 11 && c.dim == 12 && c.ffn == 48 && c.layers == 2 && c.heads == 3 && c.kv_heads == 3 &&
+          c.ctx == 6);
+    CHECK(c.head_dim == 4 && c.tied && c.qkv_bias && c.out_bias && c.mlp_bias && c.norm_eps == 1e-5 && c.bos == -1 && c.eos_count == 0 &&
+          c.pad == -1);
+    c = config_of("{" GPT2
+                  ",\"n_inner\":5,\"tie_word_embeddings\":false,\"activation_function\":\"gelu_pytorch_tanh\",\"layer_norm_epsilon\":1e-6,"
+                  "\"eos_token_id\":7,\"bos_token_id\":8,\"scale_attn_weights\":true,\"reorder_and_upcast_attn\":true,\"attn_pdrop\":0.1,"
+                  "\"n_ctx\":6}");
     CHECK(c.ffn == 5 && !c.tied && c.norm_eps == 1e-6 && c.eos[0] == 7 && c.bos == 8);
     c = config_of("{\"model_type\":\"gpt2\",\"vocab_size\":60000,\"n_embd\":12,\"n_layer\":2,\"n_head\":3,\"n_ctx\":9,\"n_inner\":null}");
     CHECK(c.ctx == 9 && c.ffn == 48 && c.bos == 50256 && c.eos[0] == 50256);
@@ -312,7 +336,8 @@ static void test_config_refused(void) {
         {"{" LLAMA ",\"rope_scaling\":{\"type\":\"linear\"}}", "factor"},
         {"{" LLAMA ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":-2}}", "found -2, expected a number above 0"},
         {"{" LLAMA ",\"rope_scaling\":{\"type\":\"llama3\",\"factor\":2}}", "low_freq_factor"},
-        {"{" LLAMA ",\"rope_scaling\":{\"type\":\"llama3\",\"factor\":2,\"low_freq_factor\":4,\"high_freq_factor\":4}}", "expected more than low_freq_factor"},
+        {"{" LLAMA ",\"rope_scaling\":{\"type\":\"llama3\",\"factor\":2,\"low_freq_factor\":4,\"high_freq_factor\":4}}",
+         "expected more than low_freq_factor"},
         {"{" LLAMA ",\"rope_parameters\":{\"partial_rotary_factor\":0.5}}", "RoPE on a part of each head is not supported"},
         {"{" LLAMA ",\"partial_rotary_factor\":0.25}", "found 0.25, expected 1"},
         {"{" LLAMA ",\"bos_token_id\":\"a\"}", "expected a token id or null"},
@@ -321,14 +346,16 @@ static void test_config_refused(void) {
         {"{" LLAMA ",\"eos_token_id\":[1,1,1,1,1,1,1,1,1]}", "found 9 ids, expected at most 8"},
         {"{\"model_type\":\"llama\",\"vocab_size\":9000000}", "vocab_size"},
         {"{\"model_type\":\"llama\",\"vocab_size\":0}", "vocab_size"},
-        {"{\"model_type\":\"llama\",\"vocab_size\":11,\"hidden_size\":13,\"intermediate_size\":7,\"num_hidden_layers\":2,\"num_attention_heads\":3,"
+        {"{\"model_type\":\"llama\",\"vocab_size\":11,\"hidden_size\":13,\"intermediate_size\":7,\"num_hidden_layers\":2,\"num_attention_"
+         "heads\":3,"
          "\"max_position_embeddings\":6}",
          "hidden_size 13 is no multiple of num_attention_heads 3"},
         {"{" GPT2 ",\"activation_function\":\"gelu\"}", "found gelu, expected gelu_new or gelu_pytorch_tanh"},
         {"{" GPT2 ",\"scale_attn_weights\":false}", "\"scale_attn_weights\": found false, expected true"},
         {"{" GPT2 ",\"scale_attn_by_inverse_layer_idx\":true}", "found true, expected false"},
         {"{" GPT2 ",\"add_cross_attention\":true}", "cross-attention is not supported"},
-        {"{\"model_type\":\"gpt2\",\"vocab_size\":11,\"n_embd\":13,\"n_layer\":2,\"n_head\":3,\"n_positions\":6}", "n_embd 13 is no multiple of n_head 3"},
+        {"{\"model_type\":\"gpt2\",\"vocab_size\":11,\"n_embd\":13,\"n_layer\":2,\"n_head\":3,\"n_positions\":6}",
+         "n_embd 13 is no multiple of n_head 3"},
         {"{\"model_type\":\"gpt2\",\"vocab_size\":11,\"n_embd\":12,\"n_layer\":2,\"n_head\":3}", "n_positions"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) expect_config(bad[i].text, bad[i].words);
@@ -392,7 +419,8 @@ static void test_llama2c(void) {
         Model *again = model_load(scratch_file("m.bin", b.data, b.len), true);
         CHECK(same_weights(m, again));
         const Config *d = &again->config;
-        CHECK(d->ctx == c.ctx && d->tied == c.tied && d->head_dim == 6 && d->norm_eps == 1e-5 && d->rope_theta == 10000 && d->bos == 1 && d->eos[0] == 2);
+        CHECK(d->ctx == c.ctx && d->tied == c.tied && d->head_dim == 6 && d->norm_eps == 1e-5 && d->rope_theta == 10000 && d->bos == 1 &&
+              d->eos[0] == 2);
         expect_bin(&b, b.len - 1, "bytes, expected");
         expect_bin(&b, 27, "m.bin: 27 bytes, expected at least the 28");
         buf_char(&b, 0);
@@ -401,7 +429,8 @@ static void test_llama2c(void) {
         memcpy(b.data + 28 + 4 * 5, "\0\0\200\177", 4);
         expect_bin(&b, b.len, "tensor model.embed_tokens.weight: element 5 is NaN or infinite");
         memset(b.data + 28 + 4 * 5, 0, 4);
-        static const char *const fields[7] = {"dim at byte 0", "hidden_dim at byte 4", "n_layers at byte 8", "n_heads at byte 12", "n_kv_heads at byte 16", NULL,
+        static const char *const fields[7] = {"dim at byte 0",      "hidden_dim at byte 4",  "n_layers at byte 8",
+                                              "n_heads at byte 12", "n_kv_heads at byte 16", NULL,
                                               "seq_len at byte 24"};
         static const int32_t values[] = {0, -1, 1, 5, INT32_MAX, INT32_MIN};
         for (size_t i = 0; i < 7; i++)
@@ -446,7 +475,7 @@ static void test_resave(void) {
     CHECK(true);
 }
 
-TESTS({"resave", test_resave}, {"saved and loaded", test_round_trip}, {"the text of config.json", test_config_text}, {"16-bit weights", test_16bit},
-      {"refused tensors", test_tensors_refused}, {"a tied head and buffers", test_tied_head_and_buffers}, {"config.json of Llama", test_config_llama},
-      {"config.json of GPT-2", test_config_gpt2}, {"refused config.json", test_config_refused}, {"generation_config.json", test_generation_config},
-      {"llama2.c files", test_llama2c}, {"stories260K", test_stories260k})
+TESTS({"resave", test_resave}, {"saved and loaded", test_round_trip}, {"the text of config.json", test_config_text},
+      {"16-bit weights", test_16bit}, {"refused tensors", test_tensors_refused}, {"a tied head and buffers", test_tied_head_and_buffers},
+      {"config.json of Llama", test_config_llama}, {"config.json of GPT-2", test_config_gpt2}, {"refused config.json", test_config_refused},
+      {"generation_config.json", test_generation_config}, {"llama2.c files", test_llama2c}, {"stories260K", test_stories260k})
