@@ -52,5 +52,7 @@ Model *model_load(const char *path, bool keep_16bit);
 Config config_load(const char *dir);
 /* config.json, generation_config.json and model.safetensors (f32) into an existing folder. */
 void model_save(const Model *m, const char *dir);
+/* The first two alone. */
+void model_save_config(const Model *m, const char *dir);
 
 #endif

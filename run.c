@@ -1,0 +1,288 @@
+#include "run.h"
+
+#include "hash.h"
+#include "weights.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- the folder ---- */
+
+static bool is_run(const char *out) {
+    char *path = os_join(out, "run.json");
+    bool there = os_exists(path);
+    mem_free(path);
+    return there;
+}
+
+/* Names the first line in which two run.json differ. */
+static _Noreturn void refuse_settings(const char *out, const Buf *old, const Buf *new) {
+    const char *a = old->data, *b = new->data;
+    for (;;) {
+        size_t n = strcspn(a, "\n"), k = strcspn(b, "\n");
+        if (n != k || memcmp(a, b, n) || !a[n] || !b[k]) {
+            a += strspn(a, " "), b += strspn(b, " ");
+            bad_input("%s: this run was begun with %.*s, now it is %.*s: give the same flags and files to --resume, or another --out", out,
+                      (int)strcspn(a, "\n"), a, (int)strcspn(b, "\n"), b);
+        }
+        a += n + 1, b += k + 1;
+    }
+}
+
+/* Removes an old run; a folder that holds anything else stays as it is. The lock is ours already. */
+static void clear_run(const char *out) {
+    size_t count;
+    char **names = os_list(out, &count);
+    if (count > 1 && !is_run(out)) bad_input("%s exists and is no run of finetune: --force does not replace it; name another --out", out);
+    for (size_t i = 0; i < count; i++) {
+        char *path = os_join(out, names[i]);
+        if (strcmp(names[i], "run.lock")) os_remove_tree(path);
+        mem_free(path), mem_free(names[i]);
+    }
+    mem_free(names);
+}
+
+Run *run_open(const char *out, const Buf *settings, bool resume, bool force) {
+    bool exists = os_exists(out);
+    if (exists && !os_is_dir(out)) bad_input("%s exists and is no folder: name another --out", out);
+    if (exists && !resume && !force) bad_input("%s exists: name another --out, add --resume to go on with it, or --force to replace it", out);
+    if (resume && (!exists || !is_run(out))) bad_input("%s holds no run to resume: leave out --resume to begin one", out);
+    Run *r = mem_new(1, sizeof *r);
+    r->out = str_copy(out);
+    os_make_dir(out);
+    char *lock = os_join(out, "run.lock"), *settings_path = os_join(out, "run.json"), *log = os_join(out, "log.jsonl"),
+         *timing = os_join(out, "timing.jsonl"), *checkpoints = os_join(out, "checkpoints");
+    char *refusal = str_format("%s: another finetune is training here: wait for it, or name another --out", out);
+    r->lock = os_lock(lock, refusal);
+    if (exists && !resume) clear_run(out);
+    if (resume) {
+        Buf old = os_read(settings_path);
+        if (old.len != settings->len || memcmp(old.data, settings->data, old.len)) refuse_settings(out, &old, settings);
+        buf_free(&old);
+    } else os_write_file(settings_path, settings->data, settings->len);
+    os_make_dir(checkpoints);
+    r->log = os_log_open(log);
+    r->timing = os_log_open(timing);
+    mem_free(lock), mem_free(settings_path), mem_free(log), mem_free(timing), mem_free(checkpoints), mem_free(refusal);
+    return r;
+}
+
+JsonDoc *run_settings(const char *out) {
+    char *path = os_join(out, "run.json");
+    JsonDoc *doc = os_exists(path) ? json_read(path) : NULL;
+    mem_free(path);
+    return doc;
+}
+
+void run_log(Run *r, JsonWriter *line) {
+    os_log_line(r->log, line->text.data, line->text.len);
+    r->log_bytes += line->text.len + 1;
+    buf_free(&line->text);
+}
+
+void run_timing(Run *r, JsonWriter *line) {
+    os_log_line(r->timing, line->text.data, line->text.len);
+    buf_free(&line->text);
+}
+
+void run_close(Run *r) {
+    os_log_close(r->log), os_log_close(r->timing);
+    os_unlock(r->lock);
+    mem_free(r->out), mem_free(r);
+}
+
+/* ---- saving a checkpoint ---- */
+
+char *checkpoint_path(const Run *r, size_t step) { return str_format("%s/checkpoints/step-%08zu", r->out, step); }
+
+static const char *const checkpoint_files[] = {"config.json", "model.safetensors", "state.safetensors"};
+enum { CHECKPOINT_FILES = 3 };
+
+static StTensor tensor_of(const Param *p, const char *name, const real *data) {
+    return (StTensor){.name = name, .type = ST_F32, .rank = p->rank, .dims = {p->shape[0], p->shape[1]}, .data = (const unsigned char *)data,
+                      .bytes = param_size(p) * 4};
+}
+
+static void write_moments(const Model *m, const char *path) {
+    StTensor *t = mem_new(2 * m->count, sizeof *t);
+    size_t count = 0;
+    for (size_t i = 0; i < m->count; i++) {
+        const Param *p = m->params[i];
+        if (!p->m) continue;
+        t[count++] = tensor_of(p, str_format("m.%s", p->name), p->m);
+        t[count++] = tensor_of(p, str_format("v.%s", p->name), p->v);
+    }
+    st_write(path, t, count);
+    for (size_t i = 0; i < count; i++) mem_free((void *)(uintptr_t)t[i].name);
+    mem_free(t);
+}
+
+static void write_state(const char *dir, const State *s) {
+    JsonWriter w = {.pretty = true};
+    char *path = os_join(dir, "state.json");
+    jw_object(&w, NULL);
+    jw_int(&w, "v", 1);
+    jw_string(&w, "format", "finetune.c checkpoint");
+    jw_int(&w, "bits_version", BITS_VERSION);
+    jw_uint(&w, "step", s->step), jw_uint(&w, "tokens", s->tokens);
+    jw_uint(&w, "best_step", s->best_step), jw_double(&w, "best_loss", s->best_loss);
+    jw_uint(&w, "log_bytes", s->log_bytes);
+    jw_object(&w, "files");
+    for (int i = 0; i < CHECKPOINT_FILES; i++) {
+        char *file = os_join(dir, checkpoint_files[i]), hex[65];
+        OsMap map = os_map(file);
+        sha256_of(map.data, map.size, hex);
+        jw_object(&w, checkpoint_files[i]);
+        jw_uint(&w, "bytes", map.size), jw_string(&w, "sha256", hex);
+        jw_end_object(&w);
+        os_unmap(&map);
+        mem_free(file);
+    }
+    jw_end_object(&w), jw_end_object(&w);
+    buf_char(&w.text, '\n');
+    os_write_file(path, w.text.data, w.text.len);
+    buf_free(&w.text), mem_free(path);
+}
+
+/* Steps of the checkpoints that are there, ascending; leftovers of a crash are removed. */
+static size_t *list_steps(const Run *r, size_t *count) {
+    char *dir = os_join(r->out, "checkpoints");
+    size_t names, found = 0;
+    char **list = os_list(dir, &names);
+    size_t *steps = mem_new(names, sizeof *steps);
+    for (size_t i = 0; i < names; i++) {
+        unsigned long step;
+        char end;
+        if (sscanf(list[i], "step-%8lu%c", &step, &end) == 1) steps[found++] = (size_t)step; /* the names sort as the steps do */
+        else if (str_starts(list[i], ".tmp-")) {
+            char *path = os_join(dir, list[i]);
+            os_remove_tree(path);
+            mem_free(path);
+        }
+        mem_free(list[i]);
+    }
+    mem_free(list), mem_free(dir);
+    *count = found;
+    return steps;
+}
+
+static void prune(const Run *r, const State *s) {
+    size_t count, *steps = list_steps(r, &count);
+    for (size_t i = 0; i + 2 < count; i++) {
+        if (steps[i] == s->best_step) continue;
+        char *path = checkpoint_path(r, steps[i]);
+        os_remove_tree(path);
+        mem_free(path);
+    }
+    mem_free(steps);
+}
+
+void checkpoint_save(Run *r, const Model *m, const State *state) {
+    State s = *state;
+    char *place = checkpoint_path(r, s.step), *tmp = str_format("%s/checkpoints/.tmp-step-%08zu", r->out, s.step);
+    char *moments = os_join(tmp, "state.safetensors");
+    s.log_bytes = r->log_bytes;
+    os_remove_tree(tmp);
+    os_make_dir(tmp);
+    model_save(m, tmp);
+    write_moments(m, moments);
+    char *generation = os_join(tmp, "generation_config.json");
+    os_remove_tree(generation);
+    write_state(tmp, &s);
+    os_sync_dir(tmp);
+    os_remove_tree(place);
+    os_rename(tmp, place);
+    mem_free(generation), mem_free(place), mem_free(tmp), mem_free(moments);
+    prune(r, &s);
+}
+
+/* ---- loading ---- */
+
+static void read_tensor(const SafeTensors *f, const char *path, const Param *p, const char *name, real *out) {
+    const StTensor *t = st_find(f, name);
+    if (!t || t->type != ST_F32 || t->bytes != param_size(p) * 4) bad_input("%s: no tensor %s of the model's shape", path, name);
+    for (size_t i = 0; i < param_size(p); i++) {
+        float x;
+        memcpy(&x, t->data + 4 * i, 4);
+        out[i] = (real)x;
+    }
+}
+
+static void read_tensors(const char *dir, Model *m) {
+    char *weights = os_join(dir, "model.safetensors"), *moments = os_join(dir, "state.safetensors");
+    SafeTensors *w = st_open(weights), *s = st_open(moments);
+    for (size_t i = 0; i < m->count; i++) {
+        Param *p = m->params[i];
+        if (!p->m) continue; /* frozen: as the base has it */
+        char *first = str_format("m.%s", p->name), *second = str_format("v.%s", p->name);
+        read_tensor(w, weights, p, p->name, p->w);
+        read_tensor(s, moments, p, first, p->m);
+        read_tensor(s, moments, p, second, p->v);
+        mem_free(first), mem_free(second);
+    }
+    st_close(w), st_close(s);
+    mem_free(weights), mem_free(moments);
+}
+
+/* Fails with bad_input when anything in the checkpoint is not what state.json says. */
+static State verify(const char *dir) {
+    char *path = os_join(dir, "state.json");
+    JsonDoc *doc = json_read(path);
+    const Json *root = json_root(doc), *files = json_need(doc, root, "files", JSON_OBJECT);
+    if (json_int(doc, root, "bits_version", 0, 1 << 30, 0) != BITS_VERSION)
+        bad_input("%s: written by another bits_version than %d: finish that run with the version that began it", path, BITS_VERSION);
+    for (int i = 0; i < CHECKPOINT_FILES; i++) {
+        const Json *entry = json_need(doc, files, checkpoint_files[i], JSON_OBJECT);
+        char *file = os_join(dir, checkpoint_files[i]), hex[65];
+        hash_file(file, hex);
+        if (strcmp(hex, json_string(doc, entry, "sha256", ""))) bad_input("%s: its SHA-256 is not the one in state.json", file);
+        mem_free(file);
+    }
+    State s = {.step = (size_t)json_int(doc, root, "step", 0, INT64_MAX, 0), .tokens = (size_t)json_int(doc, root, "tokens", 0, INT64_MAX, 0),
+               .best_step = (size_t)json_int(doc, root, "best_step", 0, INT64_MAX, 0), .best_loss = json_double(doc, root, "best_loss", 0),
+               .log_bytes = (size_t)json_int(doc, root, "log_bytes", 0, INT64_MAX, 0)};
+    json_free(doc);
+    mem_free(path);
+    return s;
+}
+
+static bool verifies(const char *dir, State *s) {
+    Catch c;
+    if (!setjmp(catch_begin(&c)->jump)) {
+        *s = verify(dir);
+        catch_end(&c);
+        return true;
+    }
+    fprintf(stderr, "checkpoint passed over: %s\n", c.text);
+    return false;
+}
+
+bool checkpoint_load(Run *r, Model *m, State *state) {
+    size_t count, *steps = list_steps(r, &count);
+    char *log = os_join(r->out, "log.jsonl");
+    bool found = false;
+    State s = {0};
+    while (!found && count) {
+        char *dir = checkpoint_path(r, steps[--count]);
+        found = verifies(dir, &s);
+        if (found) read_tensors(dir, m);
+        mem_free(dir);
+    }
+    os_log_close(r->log);
+    os_truncate(log, s.log_bytes);
+    r->log = os_log_open(log);
+    r->log_bytes = s.log_bytes;
+    if (found) *state = s;
+    mem_free(steps), mem_free(log);
+    return found;
+}
+
+void checkpoint_publish(Run *r, const Model *m, const Tokenizer *tok, size_t step) {
+    char *dir = checkpoint_path(r, step), *from = os_join(dir, "model.safetensors"), *to = os_join(r->out, "model.safetensors");
+    model_save_config(m, r->out);
+    if (tok) tokenizer_save(tok, r->out);
+    OsMap map = os_map(from);
+    os_write_file(to, map.data, map.size);
+    os_unmap(&map);
+    mem_free(dir), mem_free(from), mem_free(to);
+}
