@@ -152,7 +152,7 @@ StopReason generate(const Model *m, Tokenizer *tok, Cache *cache, Ids *ids, cons
         }
         size_t settled = text->len - unsettled(text, shown, o);
         if (o->show && settled > shown) o->show(o->context, text->data + shown, settled - shown), shown = settled;
-        if (os_interrupted) {
+        if (os_interrupted && !o->whole) {
             reason = STOP_INTERRUPT;
             break;
         }

@@ -33,6 +33,7 @@ typedef struct {
     size_t stop_count;
     void (*show)(void *context, const char *bytes, size_t n);   /* text as it comes, whole characters; NULL: none */
     void *context;
+    bool whole;                       /* an interrupt does not cut it: the text goes into a log */
 } GenerateOptions;
 
 /* Continues ids (of at least one token) through the cache, which must be empty, appending to ids. text: the answer, without end token. */

@@ -1,0 +1,129 @@
+/* generate: text from a prompt, streamed as it comes. */
+#include "commands.h"
+#include "os.h"
+#include "sample.h"
+#include "weights.h"
+
+#include <stdio.h>
+#include <string.h>
+
+typedef struct {
+    Common common;
+    const char *model, *tokenizer, *file, *stop;
+    size_t tokens, samples, top_k, ctx;
+    double temperature, top_p, min_p, repetition_penalty;
+    bool greedy, no_echo, separators;
+} Options;
+
+static void show(void *context, const char *bytes, size_t n) {
+    (void)context;
+    out_bytes(bytes, n);
+    out_flush();
+}
+
+/* "a|b" to stop strings; \n is a line end. */
+static size_t split_stops(char *text, const char **stops, size_t most) {
+    size_t count = 0;
+    char *to = text, *start = text;
+    for (char *at = text;; at++) {
+        if (*at == '|' || !*at) {
+            bool end = !*at;
+            *to++ = 0;
+            if (*start && count < most) stops[count++] = start;
+            if (end) return count;
+            start = to;
+        } else if (at[0] == '\\' && at[1] == 'n') *to++ = '\n', at++;
+        else *to++ = *at;
+    }
+}
+
+static Buf read_prompt(const Options *o, const Command *c) {
+    Buf prompt = {0};
+    if (c->positional_count && o->file) bad_input("generate: a prompt and --prompt-file: give one of them");
+    if (o->file) return os_read(o->file);
+    if (c->positional_count && !strcmp(c->positional[0], "-")) return os_read("-");
+    if (c->positional_count) buf_str(&prompt, c->positional[0]);
+    return prompt;
+}
+
+static void print_json(const Buf *text, size_t tokens, const char *reason) {
+    JsonWriter w = {0};
+    jw_object(&w, NULL);
+    jw_int(&w, "v", 1), jw_string_n(&w, "text", text->data ? text->data : "", text->len);
+    jw_uint(&w, "tokens", tokens), jw_string(&w, "stop", reason);
+    jw_end_object(&w);
+    buf_char(&w.text, '\n');
+    out_bytes(w.text.data, w.text.len);
+    buf_free(&w.text);
+}
+
+static int run(const Options *o, const Command *c) {
+    static const char *const reasons[] = {"tokens", "end", "string", "context", "interrupt"};
+    Model *m = model_load(o->model, true);
+    const char *tokenizer = o->tokenizer ? o->tokenizer : o->model;
+    if (!o->tokenizer && str_ends(tokenizer, ".bin")) bad_input("%s holds no tokenizer: name one with --tokenizer", o->model);
+    Tokenizer *tok = tokenizer_load(tokenizer);
+    if (tokenizer_size(tok) > m->config.vocab)
+        bad_input("%s: its %zu tokens do not fit the model's vocabulary of %zu: name the tokenizer of this model with --tokenizer", tokenizer,
+                  tokenizer_size(tok), m->config.vocab);
+    Buf prompt = read_prompt(o, c);
+    Ids ids = {0};
+    const char *stops[64];
+    int32_t bos = m->config.bos >= 0 ? m->config.bos : tokenizer_bos(tok);
+    if (bos >= 0) ids_push(&ids, bos);
+    tokenizer_encode(tok, prompt.data ? prompt.data : "", prompt.len, false, &ids);
+    if (!ids.count) bad_input("generate: the prompt is empty and the tokenizer has no token that begins a text: give a prompt");
+    if (ids.count > m->config.ctx)
+        bad_input("generate: the prompt has %zu tokens, the model's context is %zu: shorten it", ids.count, m->config.ctx);
+    GenerateOptions g = {.sample = {.temperature = o->greedy ? 0 : o->temperature, .top_k = o->top_k, .top_p = o->top_p, .min_p = o->min_p,
+                                    .repetition_penalty = o->repetition_penalty},
+                         .tokens = o->tokens, .stops = stops, .stop_count = o->stop ? split_stops(str_copy(o->stop), stops, 64) : 0,
+                         .show = o->common.json ? NULL : show};
+    Cache *cache = cache_new(m, ids.count + o->tokens < m->config.ctx ? ids.count + o->tokens : m->config.ctx);
+    size_t prompt_tokens = ids.count;
+    os_catch_interrupts();
+    for (size_t i = 0; i < o->samples && !os_interrupted; i++) {
+        Buf text = {0};
+        ids.count = prompt_tokens;
+        cache_clear(cache);
+        g.sample.seed = (uint32_t)(o->common.seed + i);
+        if (!o->common.json && !o->no_echo) out_bytes(prompt.data ? prompt.data : "", prompt.len);
+        double started = os_seconds();
+        StopReason reason = generate(m, tok, cache, &ids, &g, &text);
+        double seconds = os_seconds() - started;
+        if (o->common.json) print_json(&text, ids.count - prompt_tokens, reasons[reason]);
+        else out_text(o->separators ? END_OF_TEXT "\n" : "\n");
+        out_flush();
+        if (reason == STOP_CONTEXT) fprintf(stderr, "generate: stopped at the model's context of %zu tokens\n", m->config.ctx);
+        if (os_is_terminal(2)) fprintf(stderr, "%zu tokens, %.0f a second\n", ids.count - prompt_tokens, (double)(ids.count - prompt_tokens) / seconds);
+        buf_free(&text);
+    }
+    return os_interrupted ? EXIT_INTERRUPTED : 0;
+}
+
+int cmd_generate(int argc, char **argv) {
+    Options o = {.tokens = 256, .samples = 1, .temperature = 0.8, .top_p = 0.95, .repetition_penalty = 1, .common = {.seed = 1}};
+    Flag flags[] = {
+        {"--model", FLAG_TEXT, EXECUTION, &o.model, 0, 0, "DIR", "model folder, or a llama2.c .bin", false},
+        {"--tokenizer", FLAG_TEXT, EXECUTION, &o.tokenizer, 0, 0, "PATH", "when the model folder holds none", false},
+        {"--prompt-file", FLAG_TEXT, EXECUTION, &o.file, 0, 0, "FILE", "prompt from a file", false},
+        {"--tokens", FLAG_SIZE, DEFINING, &o.tokens, 1, 1e9, "N", "at most so many new tokens", false},
+        {"--samples", FLAG_SIZE, DEFINING, &o.samples, 1, 1e9, "N", "texts, sample i with seed + i", false},
+        {"--temperature", FLAG_REAL, DEFINING, &o.temperature, 0, 100, "X", "0: always the likeliest token", false},
+        {"--greedy", FLAG_SWITCH, DEFINING, &o.greedy, 0, 0, NULL, "as --temperature 0", false},
+        {"--top-k", FLAG_SIZE, DEFINING, &o.top_k, 0, 1e9, "N", "of the N likeliest; 0: of all", false},
+        {"--top-p", FLAG_REAL, DEFINING, &o.top_p, 0, 1, "X", "of the likeliest that make up this probability", false},
+        {"--min-p", FLAG_REAL, DEFINING, &o.min_p, 0, 1, "X", "of those at least X times as likely as the likeliest", false},
+        {"--repetition-penalty", FLAG_REAL, DEFINING, &o.repetition_penalty, 1e-3, 1e3, "X", "above 1: what stands already becomes less likely", false},
+        {"--stop", FLAG_TEXT, DEFINING, &o.stop, 0, 0, "A|B", "strings that end the text", false},
+        {"--no-echo", FLAG_SWITCH, EXECUTION, &o.no_echo, 0, 0, NULL, "leave out the prompt", false},
+        {"--separators", FLAG_SWITCH, EXECUTION, &o.separators, 0, 0, NULL, "end each text with " END_OF_TEXT, false},
+        COMMON_FLAGS(o.common)};
+    Command c = {.name = "generate", .summary = "sample text from a model", .usage = "--model DIR [PROMPT | - | --prompt-file FILE] [flags]", .flags = flags,
+                 .count = sizeof flags / sizeof *flags,
+                 .example = "finetune generate --model demo-out/base \"Once upon a time\"\necho \"One day\" | finetune generate --model demo-out/base - --greedy"};
+    if (!cli_parse(&c, argc, argv, 1)) return 0;
+    cli_need(&c, "--model");
+    cli_threads(&o.common);
+    return run(&o, &c);
+}

@@ -1,0 +1,282 @@
+#include "train.h"
+
+#include "decimal.h"
+#include "eval.h"
+#include "os.h"
+#include "progress.h"
+#include "sample.h"
+#include "weights.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { TRAIN_TOKENS = 2048 };         /* of a micro-batch, when nobody says how many samples */
+
+/* ---- settings ---- */
+
+static size_t choice(const char *flag, const char *value, const char *const *names, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (!strcmp(names[i], value)) return i;
+    const char *near = nearest_name(value, names, count);
+    bad_input("%s: unknown value \"%s\"%s%s%s", flag, value, near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+}
+
+static size_t parse_warmup(const char *text, size_t steps) {
+    size_t n = strlen(text);
+    bool percent = n && text[n - 1] == '%';
+    double x;
+    if (!decimal_parse(text, n - percent, &x) || x < 0 || (percent && x > 100) || (!percent && x != (double)(size_t)x))
+        bad_input("--warmup takes a number of steps or a percentage such as 5%%, found \"%s\"", text);
+    return percent ? (size_t)(x / 100 * (double)steps + 0.5) : (size_t)x;
+}
+
+void training_settings(Training *t, TrainFlags *f) {
+    static const char *const schedules[] = {"constant", "linear", "cosine", "wsd"}, *const orders[] = {"file", "shuffle"};
+    size_t batch = f->batch;
+    if (f->steps && f->epochs > 0) bad_input("--steps and --epochs both say how long: give one of them");
+    if ((f->steps || f->epochs > 0) && f->minutes > 0) bad_input("--minutes and --steps or --epochs both say how long: give one of them");
+    if (!(f->lr > 0)) bad_input("--lr must be above 0");
+    if (f->min_lr > f->lr) bad_input("--min-lr is above --lr");
+    t->end = UINT64_MAX;
+    if (f->epochs > 0) {
+        t->end = (uint64_t)(f->epochs * (double)t->source.samples + 0.5);
+        f->steps = (size_t)((t->end + batch - 1) / batch);
+    }
+    if (!f->steps && !(f->minutes > 0)) bad_input("--epochs and --steps leave nothing to do");
+    t->optim = (OptimOptions){.lr = f->lr, .min_lr = f->min_lr, .beta1 = f->beta1, .beta2 = f->beta2, .eps = f->eps, .weight_decay = f->weight_decay,
+                              .clip = f->clip, .schedule = (Schedule)choice("--schedule", f->schedule, schedules, 4), .steps = f->steps};
+    t->optim.warmup = parse_warmup(f->warmup, f->steps);
+    if (!f->eval_every) f->eval_every = f->steps / 10 ? f->steps / 10 : 1;
+    t->shuffle = choice("--order", f->order, orders, 2) == 1;
+    t->batch = batch, t->micro_batch = f->micro_batch, t->recompute = f->recompute;
+    t->eval_every = f->eval_every, t->save_every = f->save_every ? f->save_every : f->eval_every, t->stop_at = f->stop_at;
+    t->seed = (uint32_t)f->common.seed;
+    if (!t->micro_batch) t->micro_batch = t->source.longest < TRAIN_TOKENS ? TRAIN_TOKENS / t->source.longest : 1;
+    if (t->micro_batch > batch) t->micro_batch = batch;
+}
+
+static size_t pass_tokens(const Training *t) { return t->micro_batch * t->source.longest; }
+
+size_t training_bytes(const Training *t) {
+    size_t weights = 0, training = 0;
+    for (size_t i = 0; i < t->model->count; i++) {
+        const Param *p = t->model->params[i];
+        weights += param_size(p) * (p->stored == STORED_REAL ? sizeof(real) : 2);
+        training += param_size(p) * (3 * sizeof(real) + (p->rank == 1 ? sizeof(double) : 0));
+    }
+    return weights + training + pass_bytes(t->model, pass_tokens(t), true, t->recompute);
+}
+
+/* ---- one update ---- */
+
+typedef struct {
+    Training *t;
+    Pass *pass;
+    Order order;
+    Batch batch, part;
+    size_t *first_segment;            /* [batch + 1] of each sample */
+} Loop;
+
+static Loop loop_begin(Training *t) {
+    Loop l = {.t = t};
+    l.pass = pass_new(t->model, pass_tokens(t), true, t->recompute);
+    l.order = order_new(t->source.samples, t->seed, t->shuffle);
+    l.first_segment = mem_new(t->batch + 1, sizeof *l.first_segment);
+    return l;
+}
+
+static void loop_end(Loop *l) {
+    pass_free(l->pass), order_free(&l->order), batch_free(&l->batch), batch_free(&l->part), mem_free(l->first_segment);
+}
+
+/* The samples of step k (from 0); returns how many. */
+static size_t gather_batch(Loop *l, size_t k) {
+    const Training *t = l->t;
+    uint64_t from = (uint64_t)k * t->batch, to = from + t->batch < t->end ? from + t->batch : t->end;
+    batch_clear(&l->batch);
+    for (uint64_t i = from; i < to; i++) {
+        l->first_segment[i - from] = l->batch.segment_count;
+        t->source.add(t->source.self, order_sample(&l->order, i), &l->batch);
+    }
+    l->first_segment[to - from] = l->batch.segment_count;
+    return (size_t)(to - from);
+}
+
+/* Gradients of step k's batch; the mean loss before the update. */
+static double gradients(Loop *l, size_t k, double *weight) {
+    Training *t = l->t;
+    const Batch *b = &l->batch;
+    size_t samples = gather_batch(l, k);
+    double sum = 0;
+    *weight = batch_weight(b);
+    if (!(*weight > 0)) bad_input("step %zu: its batch has no token to learn from: use a larger --batch, or look at the data", k + 1);
+    model_begin_gradients(t->model, l->pass, b->ids, b->tokens);
+    for (size_t i = 0; i < samples; i += t->micro_batch) {
+        size_t end = i + t->micro_batch < samples ? i + t->micro_batch : samples;
+        batch_clear(&l->part);
+        for (size_t j = l->first_segment[i]; j < l->first_segment[end]; j++) {
+            Segment s = b->segments[j];
+            batch_add(&l->part, b->ids + s.row, b->targets + s.row, b->weights + s.row, s.length);
+        }
+        model_step(t->model, l->pass, &l->part, 1 / *weight, i == 0, &sum);
+    }
+    model_finish_gradients(t->model, l->pass);
+    return sum / *weight;
+}
+
+static _Noreturn void stop_non_finite(const Training *t, size_t step, double loss) {
+    const Param *p = optim_non_finite(t->model);
+    work_failed("step %zu: the %s is not finite%s%s; the last checkpoint is whole: lower --lr, or raise --warmup", step,
+                is_finite(loss) ? "gradient norm" : "loss", p ? ", first in the gradient of " : "", p ? p->name : "");
+}
+
+size_t training_time_steps(Training *t, double minutes) {
+    enum { TRIALS = 10 };
+    Model *m = t->model;
+    Loop l = loop_begin(t);
+    OptimOptions o = t->optim;
+    double weight, started = 0;
+    o.steps = TRIALS, o.warmup = 0;
+    real **kept = mem_new(m->count, sizeof *kept);
+    for (size_t i = 0; i < m->count; i++) {
+        size_t n = param_size(m->params[i]);
+        kept[i] = mem_new(n, sizeof(real));
+        memcpy(kept[i], m->params[i]->w, n * sizeof(real));
+    }
+    for (size_t k = 0; k <= TRIALS; k++) { /* the first one touches the memory and is not timed */
+        if (k == 1) started = os_seconds();
+        gradients(&l, k, &weight);
+        optim_update(m, &o, k, optim_grad_norm(m));
+    }
+    double seconds = (os_seconds() - started) / TRIALS;
+    for (size_t i = 0; i < m->count; i++) {
+        Param *p = m->params[i];
+        memcpy(p->w, kept[i], param_size(p) * sizeof(real));
+        memset(p->m, 0, param_size(p) * sizeof(real)), memset(p->v, 0, param_size(p) * sizeof(real));
+        mem_free(kept[i]);
+    }
+    mem_free(kept);
+    loop_end(&l);
+    size_t steps = (size_t)(minutes * 60 / seconds);
+    return steps ? steps : 1;
+}
+
+/* ---- log lines ---- */
+
+static void log_step(Run *r, size_t step, double loss, double lr, double norm, size_t tokens) {
+    JsonWriter w = {0};
+    jw_object(&w, NULL);
+    jw_int(&w, "v", 1), jw_uint(&w, "step", step);
+    jw_float(&w, "loss", (float)loss), jw_float(&w, "lr", (float)lr), jw_float(&w, "grad_norm", (float)norm);
+    jw_uint(&w, "tokens", tokens);
+    jw_end_object(&w);
+    run_log(r, &w);
+}
+
+static void log_evaluation(Run *r, size_t step, const TextScore *s, bool best) {
+    JsonWriter w = {0};
+    jw_object(&w, NULL);
+    jw_int(&w, "v", 1), jw_uint(&w, "step", step);
+    jw_float(&w, "valid_loss", (float)score_loss(s)), jw_float(&w, "valid_bpb", (float)score_bpb(s));
+    jw_bool(&w, "best", best);
+    jw_end_object(&w);
+    run_log(r, &w);
+}
+
+static void log_sample(Run *r, size_t step, const Buf *text) {
+    JsonWriter w = {0};
+    jw_object(&w, NULL);
+    jw_int(&w, "v", 1), jw_uint(&w, "step", step);
+    jw_string_n(&w, "sample", text->data ? text->data : "", text->len);
+    jw_end_object(&w);
+    run_log(r, &w);
+}
+
+static void log_timing(Run *r, const char *event, const Training *t, size_t step, double seconds, int argc, char **argv) {
+    JsonWriter w = {0};
+    jw_object(&w, NULL);
+    jw_int(&w, "v", 1), jw_string(&w, "event", event), jw_uint(&w, "step", step), jw_double(&w, "seconds", seconds);
+    jw_uint(&w, "peak_memory", os_peak_memory()), jw_uint(&w, "micro_batch", t->micro_batch), jw_bool(&w, "recompute", t->recompute);
+    jw_array(&w, "command");
+    for (int i = 0; i < argc; i++) jw_string(&w, NULL, argv[i]);
+    jw_end_array(&w), jw_end_object(&w);
+    run_timing(r, &w);
+}
+
+/* ---- the loop ---- */
+
+static void show_sample(const Training *t, Run *run, size_t step) {
+    int32_t bos = tokenizer_bos(t->tok);
+    if (!t->sample_tokens || bos < 0) return;
+    GenerateOptions o = {.sample = {.temperature = 0.8, .top_p = 0.95, .repetition_penalty = 1, .seed = t->seed}, .tokens = t->sample_tokens, .whole = true};
+    Cache *cache = cache_new(t->model, t->model->config.ctx);
+    Ids ids = {0};
+    Buf text = {0};
+    ids_push(&ids, bos);
+    generate(t->model, t->tok, cache, &ids, &o, &text);
+    fprintf(stderr, "  sample: %s\n", text.data ? text.data : "");
+    log_sample(run, step, &text);
+    cache_free(cache), ids_free(&ids), buf_free(&text);
+}
+
+/* True when this is the best so far. */
+static bool evaluate(Loop *l, Run *run, State *s, Progress *progress) {
+    const Training *t = l->t;
+    if (!t->valid) return false;
+    TextScore score = score_corpus(t->model, l->pass, t->valid, t->tok);
+    double loss = score_loss(&score);
+    bool best = !s->best_step || loss < s->best_loss;
+    if (best) s->best_step = s->step, s->best_loss = loss;
+    log_evaluation(run, s->step, &score, best);
+    progress_break(progress);
+    fprintf(stderr, "  step %zu  held-out loss %.4f  bits per byte %.4f%s\n", s->step, loss, score_bpb(&score), best ? "  (best)" : "");
+    show_sample(t, run, s->step);
+    return best;
+}
+
+static int leave(const Training *t, const State *s, bool interrupted, int argc, char **argv) {
+    fprintf(stderr, "%s: stopped after step %zu of %zu; to go on:\n  finetune %s", t->stage, s->step, t->optim.steps, t->stage);
+    for (int i = 0; i < argc; i++)
+        if (!strcmp(argv[i], "--stop-at")) i++;
+        else if (strcmp(argv[i], "--resume") && strcmp(argv[i], "--force") && !str_starts(argv[i], "--stop-at=")) fprintf(stderr, " %s", argv[i]);
+    fprintf(stderr, " --resume\n");
+    return interrupted ? EXIT_INTERRUPTED : 0;
+}
+
+int training_run(Training *t, Run *run, int argc, char **argv) {
+    State s = {0};
+    Loop l = loop_begin(t);
+    double started = os_seconds();
+    size_t saved = SIZE_MAX;
+    if (checkpoint_load(run, t->model, &s)) {
+        saved = s.step;
+        fprintf(stderr, "%s: going on after step %zu\n", t->stage, s.step);
+        if (s.best_step) checkpoint_publish(run, t->model, t->tok, s.best_step);
+    }
+    log_timing(run, "begin", t, s.step, 0, argc, argv);
+    os_catch_interrupts();
+    Progress progress = progress_begin(t->stage, s.step, t->optim.steps);
+    bool stop = t->stop_at && s.step >= t->stop_at;
+    while (s.step < t->optim.steps && !stop) {
+        double weight, loss = gradients(&l, s.step, &weight), norm = optim_grad_norm(t->model);
+        if (!is_finite(loss) || !is_finite(norm)) stop_non_finite(t, s.step + 1, loss);
+        optim_update(t->model, &t->optim, s.step, norm);
+        s.tokens += (size_t)weight;
+        log_step(run, s.step + 1, loss, optim_lr(&t->optim, s.step), norm, s.tokens);
+        s.step++;
+        progress_step(&progress, s.step, loss, l.batch.tokens);
+        bool last = s.step == t->optim.steps, best = false;
+        if (s.step % t->eval_every == 0 || last) best = evaluate(&l, run, &s, &progress);
+        stop = os_interrupted || s.step == t->stop_at;
+        if (best || last || stop || s.step % t->save_every == 0) {
+            checkpoint_save(run, t->model, &s);
+            saved = s.step;
+        }
+        if (best) checkpoint_publish(run, t->model, t->tok, s.step);
+    }
+    if (saved != s.step) checkpoint_save(run, t->model, &s);
+    log_timing(run, "end", t, s.step, os_seconds() - started, argc, argv);
+    if (!t->valid) checkpoint_publish(run, t->model, t->tok, s.step);
+    loop_end(&l);
+    return s.step < t->optim.steps ? leave(t, &s, os_interrupted != 0, argc, argv) : 0;
+}

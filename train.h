@@ -1,0 +1,76 @@
+/* train: the loop. Samples in, updates, evaluations, checkpoints, a log; the same bits however it is cut into micro-batches,
+ * threads and sessions. */
+#ifndef TRAIN_H
+#define TRAIN_H
+
+#include "cli.h"
+#include "dataset.h"
+#include "optim.h"
+#include "run.h"
+
+/* Where samples come from: appends one to a batch as one or more segments. */
+typedef struct {
+    size_t samples, longest;          /* longest: tokens of the longest sample */
+    const void *self;
+    void (*add)(const void *self, size_t sample, Batch *b);
+} Source;
+
+typedef struct {
+    const char *stage;                /* for the progress line: "pretrain" */
+    Model *model;
+    Tokenizer *tok;
+    Source source;
+    const Corpus *valid;              /* NULL: none */
+    OptimOptions optim;
+    size_t batch, micro_batch;        /* samples; micro_batch 0: as many as TRAIN_TOKENS allows */
+    uint64_t end;                     /* samples of all epochs: the last batch may be short */
+    size_t eval_every, save_every, stop_at;   /* steps; stop_at 0: run to the end */
+    size_t sample_tokens;             /* of the text shown at each evaluation; 0: none */
+    bool shuffle, recompute;
+    uint32_t seed;
+} Training;
+
+/* Flags that every training command has; set the defaults before. */
+typedef struct {
+    Common common;
+    const char *schedule, *order, *warmup;
+    double lr, min_lr, beta1, beta2, eps, weight_decay, clip, epochs, minutes;
+    size_t batch, micro_batch, steps, eval_every, save_every, stop_at;
+    bool recompute, resume, force, dry_run;
+} TrainFlags;
+
+#define TRAIN_FLAGS(o) \
+    {"--batch", FLAG_SIZE, DEFINING, &(o).batch, 1, 1048576, "N", "samples of one update", false}, \
+    {"--micro-batch", FLAG_SIZE, EXECUTION, &(o).micro_batch, 0, 1048576, "N", "samples computed at a time; 0: chosen; any number gives the same bits", false}, \
+    {"--steps", FLAG_SIZE, DEFINING, &(o).steps, 0, 1e9, "N", "updates; 0: by --epochs or --minutes", false}, \
+    {"--epochs", FLAG_REAL, DEFINING, &(o).epochs, 0, 1e6, "X", "times through the samples", false}, \
+    {"--minutes", FLAG_REAL, EXECUTION, &(o).minutes, 0, 1e6, "X", "as many steps as fit, timed before the first", false}, \
+    {"--lr", FLAG_REAL, DEFINING, &(o).lr, 0, 10, "X", "peak learning rate", false}, \
+    {"--min-lr", FLAG_REAL, DEFINING, &(o).min_lr, 0, 10, "X", "learning rate at the end", false}, \
+    {"--schedule", FLAG_TEXT, DEFINING, &(o).schedule, 0, 0, "NAME", "constant, linear, cosine or wsd", false}, \
+    {"--warmup", FLAG_TEXT, DEFINING, &(o).warmup, 0, 0, "N|P%", "steps, or percent of them, to the peak", false}, \
+    {"--beta1", FLAG_REAL, DEFINING, &(o).beta1, 0, 0.9999999, "X", "AdamW's decay of the first moment", false}, \
+    {"--beta2", FLAG_REAL, DEFINING, &(o).beta2, 0, 0.9999999, "X", "AdamW's decay of the second moment", false}, \
+    {"--eps", FLAG_REAL, DEFINING, &(o).eps, 1e-30, 1, "X", "AdamW's epsilon", false}, \
+    {"--weight-decay", FLAG_REAL, DEFINING, &(o).weight_decay, 0, 10, "X", "of tensors of two dimensions", false}, \
+    {"--clip", FLAG_REAL, DEFINING, &(o).clip, 0, 1e9, "X", "largest gradient norm; 0: no clipping", false}, \
+    {"--order", FLAG_TEXT, DEFINING, &(o).order, 0, 0, "NAME", "of the samples: shuffle or file", false}, \
+    {"--eval-every", FLAG_SIZE, DEFINING, &(o).eval_every, 0, 1e9, "N", "steps between evaluations; 0: a tenth of all steps", false}, \
+    {"--save-every", FLAG_SIZE, EXECUTION, &(o).save_every, 0, 1e9, "N", "steps between checkpoints; 0: at evaluations", false}, \
+    {"--recompute", FLAG_SWITCH, EXECUTION, &(o).recompute, 0, 0, NULL, "keep layer inputs only: less memory, more time, the same bits", false}, \
+    {"--resume", FLAG_SWITCH, EXECUTION, &(o).resume, 0, 0, NULL, "go on from the newest checkpoint in --out", false}, \
+    {"--stop-at", FLAG_SIZE, EXECUTION, &(o).stop_at, 0, 1e9, "STEP", "save and leave after that update, as Ctrl-C does; 0: never", false}, \
+    {"--force", FLAG_SWITCH, EXECUTION, &(o).force, 0, 0, NULL, "replace an old run in --out", false}, \
+    {"--dry-run", FLAG_SWITCH, EXECUTION, &(o).dry_run, 0, 0, NULL, "print settings and memory, then leave", false}, \
+    COMMON_FLAGS((o).common)
+
+/* Checks the flags and fills optim, batch, end, intervals; steps is resolved (--minutes: later, by training_time_steps). */
+void training_settings(Training *t, TrainFlags *f);
+/* Times ten steps that are not kept and returns how many fit into the minutes. */
+size_t training_time_steps(Training *t, double minutes);
+/* Bytes of weights, gradients, moments and activations. */
+size_t training_bytes(const Training *t);
+/* Trains into the run's folder from its newest checkpoint or from the start; publishes the best model. Returns the exit code. */
+int training_run(Training *t, Run *run, int argc, char **argv);
+
+#endif
