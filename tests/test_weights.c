@@ -366,7 +366,7 @@ static void test_generation_config(void) {
     scratch_text("config/generation_config.json", "{\"eos_token_id\":[5,6]}");
     Config c = config_of("{" LLAMA "}");
     CHECK(c.eos_count == 2 && c.eos[0] == 5 && c.eos[1] == 6 && c.bos == 1);
-    scratch_text("config/generation_config.json", "{\"temperature\":0.6}");
+    scratch_text("config/generation_config.json", "{\"temperature\":0.6,\"eos_token_id\":null}");
     c = config_of("{" LLAMA "}");
     CHECK(c.eos_count == 1 && c.eos[0] == 2);
     scratch_text("config/generation_config.json", "[]");
