@@ -251,7 +251,8 @@ static const char *check_mode(void) {
     /* volatile: what is tested is the processor, not the compiler's arithmetic */
     volatile float one = 1, tiny = 0x1p-126f, half = 0.5f, smallest = bits_float(1), large = 0x1p100f;
     volatile double d_one = 1, d_tiny = 0x1p-1022, d_half = 0.5;
-    if (float_bits(tiny * half) != 0x00400000u || double_bits(d_tiny * d_half) != 0x0008000000000000u) return "subnormal results are flushed to zero";
+    if (float_bits(tiny * half) != 0x00400000u || double_bits(d_tiny * d_half) != 0x0008000000000000u)
+        return "subnormal results are flushed to zero";
     if (float_bits(smallest * large) != 0x27000000u) return "subnormal operands are taken for zero";
     volatile float tie = 0x1p-24f, above = 0x1.8p-24f;
     if (one + tie != 1 || -one - tie != -1 || float_bits(one + above) != 0x3F800001u || float_bits(-one - above) != 0xBF800001u)

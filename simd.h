@@ -120,7 +120,8 @@ SIMD V16 v16_fma(V16 x, V16 y, V16 z) { return V3(_mm256_fmadd_ps, x, y, z); }
 SIMD V16 v16_max(V16 x, V16 y) { return V2(_mm256_max_ps, x, y); }
 SIMD V16 v16_min(V16 x, V16 y) { return V2(_mm256_min_ps, x, y); }
 SIMD V16 v16_if_less(V16 a, V16 b, V16 x, V16 y) {
-    return (V16){_mm256_blendv_ps(y.a, x.a, _mm256_cmp_ps(a.a, b.a, _CMP_LT_OQ)), _mm256_blendv_ps(y.b, x.b, _mm256_cmp_ps(a.b, b.b, _CMP_LT_OQ))};
+    return (V16){_mm256_blendv_ps(y.a, x.a, _mm256_cmp_ps(a.a, b.a, _CMP_LT_OQ)),
+                 _mm256_blendv_ps(y.b, x.b, _mm256_cmp_ps(a.b, b.b, _CMP_LT_OQ))};
 }
 SIMD V16 v16_first(V16 x, V16 y, size_t n) {
     return (V16){_mm256_blendv_ps(y.a, x.a, _mm256_castsi256_ps(v8_mask_(n))),

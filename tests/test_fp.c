@@ -80,7 +80,8 @@ static void test_exp_float(void) {
     CHECK(worst < 0.91, "%f ulp at %a", worst, (double)worst_x);
 
     float edges[LANES] = {0.0f, -0.0f, 1e-45f, -1e-45f, -87.33654f, -87.33655f, 88.72283f, 88.72284f, 89.5f, -88.5f, 1e38f, -1e38f};
-    edges[12] = bits_float(0x7F800000u), edges[13] = bits_float(0xFF800000u), edges[14] = bits_float(0x7FC00000u), edges[15] = bits_float(0x7F800001u);
+    edges[12] = bits_float(0x7F800000u), edges[13] = bits_float(0xFF800000u), edges[14] = bits_float(0x7FC00000u);
+    edges[15] = bits_float(0x7F800001u);
     check_exp_lanes(edges, &worst, &worst_x);
     CHECK(worst < 0.91, "%f ulp at %a", worst, (double)worst_x);
     CHECK(f_exp(0.0f) == 1 && f_exp(-0.0f) == 1);
@@ -145,7 +146,7 @@ static void test_functions(void) {
         note(&rope, d_pow(x, power), powl((long double)x, (long double)power), x, power);
 
         double angles[4] = {sign * 4194304 * random_unit(i, 9), sign * random_scale(i, 10, -40, 22), 0, 0};
-        angles[2] = (double)(floorl((long double)random_unit(i, 12) * 2670176.0L) * 1.57079632679489661923L); /* where one of them vanishes */
+        angles[2] = (double)(floorl((long double)random_unit(i, 12) * 2670176.0L) * 1.57079632679489661923L); /* one vanishes */
         angles[3] = (double)((float)(i % 131072) * (float)random_unit(i, 13));                   /* a rotary angle */
         for (int j = 0; j < 4; j++) {
             note(&s, d_sin(angles[j]), sinl((long double)angles[j]), angles[j], 0);
@@ -213,7 +214,10 @@ static void fma_triple(uint64_t i, float v[3]) {
     }
     double product = (double)v[0] * (double)v[1];
     if (i % 4 == 1) v[2] = -bits_float(float_bits((float)product) + random_word(i, 5) % 5 - 2);
-    else v[2] = bits_float((float_bits(v[2]) & 0x807FFFFFu) | (float_bits((float)(product * ldexp(1, (int)(random_word(i, 6) % 80) - 40))) & 0x7F800000u));
+    else {
+        float near = (float)(product * ldexp(1, (int)(random_word(i, 6) % 80) - 40));
+        v[2] = bits_float((float_bits(v[2]) & 0x807FFFFFu) | (float_bits(near) & 0x7F800000u));
+    }
 }
 
 static float fma_naive(float a, float b, float c) { return (float)((double)a * (double)b + (double)c); }
@@ -405,7 +409,8 @@ static void golden_exp(Sha256 *s) {
     for (uint64_t i = 0; i < GOLDEN; i++) hash_double(s, d_exp(random_unit(i, 0) * 1460 - 748));
 }
 static void golden_log(Sha256 *s) {
-    for (uint64_t i = 0; i < GOLDEN; i++) hash_double(s, d_log(random_scale(i, 0, -1074, 1023))), hash_double(s, d_log(0.5 + random_unit(i, 1)));
+    for (uint64_t i = 0; i < GOLDEN; i++)
+        hash_double(s, d_log(random_scale(i, 0, -1074, 1023))), hash_double(s, d_log(0.5 + random_unit(i, 1)));
 }
 static void golden_pow(Sha256 *s) {
     for (uint64_t i = 0; i < GOLDEN; i++) hash_double(s, d_pow(random_scale(i, 0, -30, 30), random_unit(i, 2) * 60 - 30));
@@ -417,7 +422,8 @@ static void golden_sin_cos(Sha256 *s) {
     }
 }
 static void golden_sqrt(Sha256 *s) {
-    for (uint64_t i = 0; i < GOLDEN; i++) hash_float(s, f_sqrt(random_float(i, 0))), hash_double(s, d_sqrt(random_scale(i, 1, -1074, 1023)));
+    for (uint64_t i = 0; i < GOLDEN; i++)
+        hash_float(s, f_sqrt(random_float(i, 0))), hash_double(s, d_sqrt(random_scale(i, 1, -1074, 1023)));
 }
 static void golden_fma(Sha256 *s) {
     for (uint64_t i = 0; i < GOLDEN * 10; i++) {
