@@ -359,6 +359,24 @@ static void test_tails(void) {
     }
 }
 
+static void test_loads(void) {
+    for (uint32_t h = 0; h < 65536; h += LANES) {
+        uint16_t halves[LANES];
+        for (uint32_t i = 0; i < LANES; i++) halves[i] = (uint16_t)(h + i);
+        LANEWISE(v16_load_f16(halves), f16_widen(halves[i]));
+        LANEWISE(v16_load_bf16(halves), bf16_widen(halves[i]));
+    }
+    for (size_t stride = 4; stride < 10; stride++) {
+        size_t count = (LANES - 1) * stride + 4;
+        float *p = malloc(count * sizeof *p); /* nothing behind the last row's fourth */
+        for (size_t i = 0; i < count; i++) p[i] = (float)i + 1;
+        V16 columns[4];
+        v16_load_turned(columns, p, stride);
+        for (size_t j = 0; j < 4; j++) LANEWISE(columns[j], p[(size_t)i * stride + j]);
+        free(p);
+    }
+}
+
 /* ---- the processor's mode --------------------------------------------------------------------------- */
 
 static void test_mode(void) {
@@ -478,5 +496,5 @@ static void test_golden(void) {
 }
 
 TESTS({"exp in float", test_exp_float}, {"functions in double", test_functions}, {"sqrt", test_sqrt}, {"special values", test_special},
-      {"fma", test_fma}, {"sixteen bits", test_sixteen_bits}, {"lanes", test_lanes}, {"totals", test_totals}, {"tails", test_tails},
+      {"fma", test_fma}, {"sixteen bits", test_sixteen_bits}, {"lanes", test_lanes}, {"totals", test_totals}, {"tails", test_tails}, {"loads", test_loads},
       {"mode", test_mode}, {"golden", test_golden})
