@@ -1,0 +1,340 @@
+/* skills: four skills with known answers, for measuring by exact match what is learned and what is forgotten.
+ *
+ *     reading   who, what, where: questions about a text just given (the answer of the other person is the trap)
+ *     words     opposites and categories
+ *     numbers   counting, small sums and differences, the number after
+ *     form      following a form: repeat, turn round, list, frame, fill in
+ *
+ * An item is a prompt and its one right completion. One item in five is held out by what it combines: a word with the
+ * question asked about it, a sum with its wording, a name with what was found. The fact is in the training documents,
+ * in other company; the combination is not. Suites hold nothing but held-out items.
+ */
+#include "world.h"
+
+enum { WORDS_FORMS = 6, NUMBERS_FORMS = 7, FORM_FORMS = 6, SHOTS = 4 };
+
+#include <assert.h>
+#include <string.h>
+
+typedef struct {
+    Draw d;
+    Buf *question, *answer;
+    double chance;      /* of a guess that knows what kind of answer is asked for */
+    bool held_out;
+} Item;
+
+/* ---- words ---- */
+
+/* A plain word of a class of words.c. */
+static Alt class_word(const char *class, uint32_t index) { return world()->rules[world_rule(class)].alts[index]; }
+static uint32_t class_size(const char *class) { return world()->rules[world_rule(class)].count; }
+static void put_word(Buf *b, const char *class, uint32_t index) {
+    Alt a = class_word(class, index);
+    buf_put(b, a.ops[0].text, a.ops[0].len);
+}
+static void put_a_word(Buf *b, const char *class, uint32_t index) {
+    Alt a = class_word(class, index);
+    buf_str(b, world_takes_an(a.ops[0].text, a.ops[0].len) ? "an " : "a ");
+    put_word(b, class, index);
+}
+/* count different words of a class. */
+static void draw_words(Draw *d, const char *class, uint32_t *index, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t word = draw_below(d, class_size(class) - i);
+        /* the word-th of those that are left: step over the taken ones in ascending order */
+        for (bool moved = true; moved;) {
+            moved = false;
+            for (uint32_t k = 0; k < i; k++)
+                if (index[k] == word) word = (word + 1) % class_size(class), moved = true;
+        }
+        index[i] = word;
+    }
+}
+
+static const char *const opposites[][2] = {
+    {"big", "small"},       {"hot", "cold"},       {"up", "down"},        {"fast", "slow"},     {"happy", "sad"},     {"day", "night"},
+    {"old", "new"},         {"open", "closed"},    {"full", "empty"},     {"hard", "soft"},     {"high", "low"},      {"wet", "dry"},
+    {"light", "dark"},      {"loud", "quiet"},     {"rich", "poor"},      {"left", "right"},    {"long", "short"},    {"near", "far"},
+    {"clean", "dirty"},     {"early", "late"},     {"easy", "difficult"}, {"first", "last"},    {"front", "back"},    {"give", "take"},
+    {"good", "bad"},        {"heavy", "weightless"}, {"in", "out"},       {"inside", "outside"}, {"laugh", "cry"},    {"lost", "found"},
+    {"many", "few"},        {"more", "less"},      {"over", "under"},     {"push", "pull"},     {"rough", "smooth"},  {"sharp", "blunt"},
+    {"strong", "weak"},     {"sweet", "sour"},     {"thick", "thin"},     {"tight", "loose"},   {"top", "bottom"},    {"true", "false"},
+    {"wide", "narrow"},     {"win", "lose"},       {"yes", "no"},         {"young", "aged"},    {"start", "stop"},    {"buy", "sell"},
+    {"come", "go"},         {"summer", "winter"},  {"always", "never"},   {"asleep", "awake"},  {"alike", "different"}, {"brave", "scared"},
+    {"deep", "shallow"},    {"east", "west"},      {"north", "south"},    {"friend", "enemy"},  {"love", "hate"},     {"noisy", "silent"},
+    {"polite", "rude"},     {"question", "answer"}, {"sunny", "rainy"},   {"tall", "tiny"},
+};
+enum { OPPOSITES = sizeof opposites / sizeof *opposites };
+
+enum { CATEGORIES = 12, MEMBERS = 12 };
+static const struct {
+    const char *name, *members[MEMBERS];
+} categories[CATEGORIES] = {
+    {"fruit", {"apple", "pear", "plum", "cherry", "banana", "grape", "lemon", "peach", "melon", "orange", "mango", "fig"}},
+    {"vegetable", {"carrot", "potato", "onion", "cabbage", "turnip", "radish", "pea", "bean", "leek", "beet", "pumpkin", "spinach"}},
+    {"tool", {"hammer", "saw", "shovel", "rake", "drill", "wrench", "axe", "broom", "ladder", "needle", "hoe", "pliers"}},
+    {"animal", {"dog", "cat", "horse", "cow", "pig", "sheep", "lion", "tiger", "bear", "fox", "rabbit", "mouse"}},
+    {"bird", {"owl", "duck", "swan", "crow", "robin", "eagle", "goose", "parrot", "hen", "gull", "sparrow", "penguin"}},
+    {"flower", {"rose", "tulip", "daisy", "lily", "violet", "poppy", "orchid", "pansy", "iris", "peony", "daffodil", "sunflower"}},
+    {"color", {"red", "blue", "green", "yellow", "purple", "pink", "white", "black", "brown", "gray", "violet blue", "crimson"}},
+    {"vehicle", {"car", "bus", "train", "truck", "boat", "ship", "plane", "bike", "wagon", "tram", "van", "sled"}},
+    {"room", {"kitchen", "bedroom", "bathroom", "attic", "cellar", "hall", "office", "pantry", "nursery", "lounge", "closet", "study"}},
+    {"instrument", {"drum", "flute", "guitar", "piano", "violin", "trumpet", "harp", "banjo", "cello", "tuba", "horn", "fiddle"}},
+    {"drink", {"milk", "juice", "tea", "cocoa", "water", "cider", "coffee", "soda", "lemonade", "broth", "nectar", "punch"}},
+    {"body part", {"arm", "leg", "nose", "ear", "eye", "hand", "foot", "knee", "elbow", "neck", "mouth", "chin"}},
+};
+
+static void ask_opposite(Item *it, uint32_t form) {
+    static const char *const wording[] = {"What is the opposite of %s?", "Which word is the opposite of %s?", "If it is not %s, what is it?"};
+    uint32_t pair = draw_below(&it->d, OPPOSITES), side = draw_below(&it->d, 2);
+    buf_format(it->question, wording[form], opposites[pair][side]); /* the literals above */
+    buf_str(it->answer, opposites[pair][1 - side]);
+    it->held_out = (pair + 2 * form) % 5 == 0;
+    it->chance = 1.0 / (2 * OPPOSITES);
+}
+
+static void ask_category(Item *it, uint32_t form) {
+    static const char *const wording[] = {"What kind of thing is this: %s?", "What do we call things like this: %s?"};
+    uint32_t category = draw_below(&it->d, CATEGORIES), member = draw_below(&it->d, MEMBERS);
+    buf_format(it->question, wording[form], categories[category].members[member]);
+    buf_str(it->answer, categories[category].name);
+    it->held_out = (member + 2 * category + 3 * form) % 5 == 0;
+    it->chance = 1.0 / CATEGORIES;
+}
+
+static void ask_member(Item *it) {
+    uint32_t category[3], member[3], place = draw_below(&it->d, 3);
+    category[0] = draw_below(&it->d, CATEGORIES);
+    category[1] = (category[0] + 1 + draw_below(&it->d, CATEGORIES - 1)) % CATEGORIES;
+    category[2] = (category[0] + 1 + draw_below(&it->d, CATEGORIES - 1)) % CATEGORIES;
+    for (int i = 0; i < 3; i++) member[i] = draw_below(&it->d, MEMBERS);
+    const char *word[3];
+    for (uint32_t i = 0, other = 1; i < 3; i++) {
+        uint32_t k = i == place ? 0 : other++;
+        word[i] = categories[category[k]].members[member[k]];
+    }
+    buf_format(it->question, "Which one is a kind of %s: %s, %s or %s?", categories[category[0]].name, word[0], word[1], word[2]);
+    buf_str(it->answer, categories[category[0]].members[member[0]]);
+    it->held_out = (member[0] + member[1] + member[2]) % 5 == 0;
+    it->chance = 1.0 / 3;
+}
+
+static void words_item(Item *it, uint32_t form) {
+    if (form < 3) ask_opposite(it, form);
+    else if (form < 5) ask_category(it, form - 3);
+    else ask_member(it);
+}
+
+/* ---- numbers ---- */
+
+static void numbers_item(Item *it, uint32_t form) {
+    uint32_t a, b, name;
+    switch (form) {
+    case 0:
+    case 1:
+    case 2: /* a + b <= 10 */
+        a = 1 + draw_below(&it->d, 9), b = 1 + draw_below(&it->d, 10 - a);
+        if (form == 0) buf_format(it->question, "What is %u plus %u?", a, b);
+        if (form == 1) buf_format(it->question, "How much is %u + %u?", a, b);
+        if (form == 2) {
+            name = draw_below(&it->d, class_size("girl"));
+            put_word(it->question, "girl", name);
+            buf_format(it->question, " has %u nuts and gets %u more. How many nuts are there?", a, b);
+        }
+        buf_format(it->answer, "%u", a + b);
+        it->held_out = (a + 3 * b + form) % 5 == 0;
+        break;
+    case 3:
+    case 4:
+        a = 2 + draw_below(&it->d, 9), b = 1 + draw_below(&it->d, a - 1);
+        buf_format(it->question, form == 3 ? "What is %u minus %u?" : "How much is %u - %u?", a, b);
+        buf_format(it->answer, "%u", a - b);
+        it->held_out = (a + 3 * b + form) % 5 == 0;
+        break;
+    case 5:
+        a = 1 + draw_below(&it->d, 8), b = draw_below(&it->d, class_size("animal"));
+        buf_str(it->question, "How many words are here:");
+        for (uint32_t i = 0; i < a; i++) buf_char(it->question, ' '), put_word(it->question, "animal", b);
+        buf_char(it->question, '?');
+        buf_format(it->answer, "%u", a);
+        it->held_out = (a + b) % 5 == 0;
+        break;
+    default:
+        a = 1 + draw_below(&it->d, 20), b = draw_below(&it->d, 2);
+        buf_format(it->question, b ? "Which number comes after %u?" : "What is the number after %u?", a);
+        buf_format(it->answer, "%u", a + 1);
+        it->held_out = (a + 2 * b) % 5 == 0;
+    }
+    it->chance = form == 5 ? 1.0 / 8 : form == 6 ? 1.0 / 20 : 1.0 / 9;
+}
+
+/* ---- form ---- */
+
+static void form_item(Item *it, uint32_t form) {
+    static const char *const times[] = {"two", "three", "four"};
+    uint32_t w[3], n;
+    draw_words(&it->d, "animal", w, 3);
+    Buf *q = it->question, *a = it->answer;
+    switch (form) {
+    case 0:
+        n = draw_below(&it->d, 3);
+        buf_str(q, "Say "), put_word(q, "animal", w[0]), buf_format(q, " %s times.", times[n]);
+        for (uint32_t i = 0; i < n + 2; i++) buf_str(a, i ? " " : ""), put_word(a, "animal", w[0]);
+        it->held_out = (w[0] + n) % 5 == 0;
+        break;
+    case 1:
+    case 2:
+        buf_str(q, form == 1 ? "Repeat:" : "Say backwards:");
+        for (uint32_t i = 0; i < 3; i++) {
+            buf_char(q, ' '), put_word(q, "animal", w[i]);
+            buf_str(a, i ? " " : ""), put_word(a, "animal", w[form == 1 ? i : 2 - i]);
+        }
+        break;
+    case 3:
+        buf_str(q, "Make a list of ");
+        for (uint32_t i = 0; i < 3; i++) {
+            put_word(q, "animal", w[i]), buf_str(q, i == 0 ? ", " : i == 1 ? " and " : ".");
+            buf_format(a, i ? " %u. " : "%u. ", i + 1), put_word(a, "animal", w[i]);
+        }
+        break;
+    case 4:
+        buf_str(q, "Put "), put_word(q, "animal", w[0]), buf_str(q, " between stars.");
+        buf_str(a, "* "), put_word(a, "animal", w[0]), buf_str(a, " *");
+        it->held_out = w[0] % 5 == 0;
+        break;
+    default: {
+        uint32_t name = draw_below(&it->d, class_size("boy")), color = draw_below(&it->d, class_size("color"));
+        buf_str(q, "Fill in name and color: "), put_word(q, "boy", name), buf_str(q, " likes "), put_word(q, "color", color), buf_char(q, '.');
+        buf_str(a, "name: "), put_word(a, "boy", name), buf_str(a, ", color: "), put_word(a, "color", color);
+        it->held_out = (name + color) % 5 == 0;
+    }
+    }
+    if (form >= 1 && form <= 3) it->held_out = (w[0] + w[1] + w[2]) % 5 == 0;
+    it->chance = 1.0 / FORM_FORMS; /* the right words in any of the forms */
+}
+
+/* ---- reading ---- */
+
+static const struct {
+    const char *class, *did, *what, *who;
+    bool article;
+} kinds[] = {
+    {"places", " went to the ", "Where did %s go?", "Who went to the ", false},
+    {"animal", " saw ", "What did %s see?", "Who saw ", true},
+    {"foods", " ate ", "What did %s eat?", "Who ate ", false},
+    {"toy", " found ", "What did %s find?", "Who found ", true},
+};
+enum { KINDS = sizeof kinds / sizeof *kinds };
+
+/* Two people, two kinds of things that both of them did. */
+typedef struct {
+    uint32_t name[2], kind[2], value[2][2];   /* value[k][person], a word of the class of kind[k] */
+    bool by_person;                           /* the order of the four sentences */
+} Passage;
+
+/* Girls first, then boys. */
+static void put_name(Buf *b, uint32_t name) {
+    uint32_t girls = class_size("girl");
+    put_word(b, name < girls ? "girl" : "boy", name < girls ? name : name - girls);
+}
+
+static void put_value(Buf *b, const Passage *p, uint32_t k, uint32_t person) {
+    if (kinds[p->kind[k]].article) put_a_word(b, kinds[p->kind[k]].class, p->value[k][person]);
+    else put_word(b, kinds[p->kind[k]].class, p->value[k][person]);
+}
+
+static bool pair_held_out(const Passage *p, uint32_t k, uint32_t person) { return (p->name[person] + p->value[k][person]) % 5 == 0; }
+
+/* The text of a training document has no held-out pair in it, asked about or not. */
+static bool any_held_out(const Passage *p) {
+    return pair_held_out(p, 0, 0) || pair_held_out(p, 0, 1) || pair_held_out(p, 1, 0) || pair_held_out(p, 1, 1);
+}
+
+static Passage draw_passage(Draw *d) {
+    Passage p;
+    uint32_t names = class_size("girl") + class_size("boy");
+    p.name[0] = draw_below(d, names), p.name[1] = (p.name[0] + 1 + draw_below(d, names - 1)) % names;
+    p.kind[0] = draw_below(d, KINDS), p.kind[1] = (p.kind[0] + 1 + draw_below(d, KINDS - 1)) % KINDS;
+    for (int k = 0; k < 2; k++) draw_words(d, kinds[p.kind[k]].class, p.value[k], 2);
+    p.by_person = draw_below(d, 2);
+    return p;
+}
+
+static void put_passage(Buf *b, const Passage *p) {
+    for (uint32_t i = 0; i < 4; i++) {
+        uint32_t person = p->by_person ? i / 2 : i % 2, k = p->by_person ? i % 2 : i / 2;
+        if (i) buf_char(b, ' ');
+        put_name(b, p->name[person]);
+        buf_str(b, kinds[p->kind[k]].did), put_value(b, p, k, person), buf_char(b, '.');
+    }
+}
+
+/* Question 0..7: about what which of them did, and from which side it is asked. */
+static void ask_passage(Item *it, const Passage *p, uint32_t question) {
+    uint32_t person = question & 1, k = question >> 1 & 1;
+    it->held_out = pair_held_out(p, k, person);
+    it->chance = 0.5; /* one of the two people, or what one of them did */
+    if (question & 4) {
+        buf_str(it->question, kinds[p->kind[k]].who), put_value(it->question, p, k, person), buf_char(it->question, '?');
+        put_name(it->answer, p->name[person]);
+        return;
+    }
+    const char *what = kinds[p->kind[k]].what, *gap = strchr(what, '%');
+    buf_put(it->question, what, (size_t)(gap - what)), put_name(it->question, p->name[person]), buf_str(it->question, gap + 2);
+    if (p->kind[k] == 0) buf_str(it->answer, "the ");
+    put_value(it->answer, p, k, person);
+}
+
+/* ---- items and documents ---- */
+
+static const uint32_t form_counts[SKILLS] = {8, WORDS_FORMS, NUMBERS_FORMS, FORM_FORMS};
+const char *const skill_names[SKILLS] = {"reading", "words", "numbers", "form"};
+
+/* One item whose question and answer are appended; false and nothing appended when the side is the wrong one. */
+static bool make_item(Item *it, Skill skill, uint32_t form, const Passage *p, bool held_out) {
+    size_t question = it->question->len, answer = it->answer->len;
+    it->held_out = false;
+    if (skill == SKILL_READING) ask_passage(it, p, form);
+    if (skill == SKILL_WORDS) words_item(it, form);
+    if (skill == SKILL_NUMBERS) numbers_item(it, form);
+    if (skill == SKILL_FORM) form_item(it, form);
+    if (it->held_out == held_out) return true;
+    it->question->len = question, it->answer->len = answer;
+    return false;
+}
+
+static const char *lead_in(Skill skill) { return skill == SKILL_FORM ? "Instruction: " : "Question: "; }
+
+void skill_item(Buf *prompt, Buf *completion, double *chance, uint32_t seed, Skill skill, uint64_t index) {
+    Buf question = {0}, answer = {0};
+    Item it = {.d = {.seed = seed, .low = (uint64_t)(STREAM_SUITES + skill) << 60 | index}, .question = &question, .answer = &answer};
+    Passage p;
+    do {
+        if (skill == SKILL_READING) p = draw_passage(&it.d);
+    } while (!make_item(&it, skill, draw_below(&it.d, form_counts[skill]), &p, true));
+    if (skill == SKILL_READING) buf_str(prompt, "Text: "), put_passage(prompt, &p), buf_char(prompt, '\n');
+    buf_format(prompt, "%s%s\nAnswer:", lead_in(skill), question.data);
+    buf_format(completion, " %s", answer.data);
+    *chance = it.chance;
+    buf_free(&question), buf_free(&answer);
+}
+
+/* One question; or, with a text, three questions about it; or, without, four of one form: few-shot. */
+void skill_document(Buf *text, uint32_t seed, Skill skill, uint64_t index) {
+    Buf question = {0}, answer = {0};
+    Item it = {.d = {.seed = seed, .low = (uint64_t)(STREAM_SKILLS + skill) << 60 | index}, .question = &question, .answer = &answer};
+    Passage p;
+    uint32_t items = skill == SKILL_READING ? 3 : draw_below(&it.d, 2) ? SHOTS : 1, form = draw_below(&it.d, form_counts[skill]);
+    uint32_t stride = skill == SKILL_READING ? 1 + 2 * draw_below(&it.d, 4) : 0; /* odd: three different questions of eight */
+    if (skill == SKILL_READING) {
+        do p = draw_passage(&it.d);
+        while (any_held_out(&p));
+        buf_str(text, "Text: "), put_passage(text, &p), buf_char(text, '\n');
+    }
+    for (uint32_t i = 0; i < items; i++) {
+        question.len = answer.len = 0;
+        while (!make_item(&it, skill, (form + i * stride) % form_counts[skill], &p, false)) continue;
+        buf_format(text, "%s%s%s\nAnswer: %s", i ? "\n" : "", lead_in(skill), question.data, answer.data);
+    }
+    buf_free(&question), buf_free(&answer);
+}
