@@ -269,10 +269,10 @@ Tokenizer *tokenizer_json_read(const char *path, const Buf *text) {
     Tokenizer *t = tokenizer_new(has_byte_level(pre) ? KIND_BYTE_LEVEL : KIND_METASPACE, path, most);
     each_part(t, doc, pre, "pretokenizers", t->kind == KIND_BYTE_LEVEL ? read_byte_level_part : read_metaspace_part);
     each_part(t, doc, json_get(root, "normalizer"), "normalizers", read_normalizer);
-    each_part(t, doc, json_get(root, "post_processor"), "processors", read_post_processor);
-    each_part(t, doc, decoder, "decoders", read_decoder);
     if (t->kind == KIND_METASPACE && !t->metaspace && !t->replace)
         refuse(doc, root, "pre_tokenizer null", "without a normalizer that replaces “ ” by “" MARK "”", "ByteLevel, Metaspace, that normalizer");
+    each_part(t, doc, json_get(root, "post_processor"), "processors", read_post_processor);
+    each_part(t, doc, decoder, "decoders", read_decoder);
     if (is_null(decoder)) refuse(doc, root, "decoder", "null", "ByteLevel, Metaspace, Sequence");
 
     read_pieces(t, doc, vocab, added, most);
