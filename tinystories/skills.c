@@ -251,7 +251,7 @@ static bool any_held_out(const Passage *p) {
 }
 
 static Passage draw_passage(Draw *d) {
-    Passage p;
+    Passage p = {0};
     uint32_t names = class_size("girl") + class_size("boy");
     p.name[0] = draw_below(d, names), p.name[1] = (p.name[0] + 1 + draw_below(d, names - 1)) % names;
     p.kind[0] = draw_below(d, KINDS), p.kind[1] = (p.kind[0] + 1 + draw_below(d, KINDS - 1)) % KINDS;
@@ -308,7 +308,7 @@ static const char *lead_in(Skill skill) { return skill == SKILL_FORM ? "Instruct
 void skill_item(Buf *prompt, Buf *completion, double *chance, uint32_t seed, Skill skill, uint64_t index) {
     Buf question = {0}, answer = {0};
     Item it = {.d = {.seed = seed, .low = (uint64_t)(STREAM_SUITES + skill) << 60 | index}, .question = &question, .answer = &answer};
-    Passage p;
+    Passage p = {0};
     do {
         if (skill == SKILL_READING) p = draw_passage(&it.d);
     } while (!make_item(&it, skill, draw_below(&it.d, form_counts[skill]), &p, true));
@@ -323,7 +323,7 @@ void skill_item(Buf *prompt, Buf *completion, double *chance, uint32_t seed, Ski
 void skill_document(Buf *text, uint32_t seed, Skill skill, uint64_t index) {
     Buf question = {0}, answer = {0};
     Item it = {.d = {.seed = seed, .low = (uint64_t)(STREAM_SKILLS + skill) << 60 | index}, .question = &question, .answer = &answer};
-    Passage p;
+    Passage p = {0};
     uint32_t items = skill == SKILL_READING ? 3 : draw_below(&it.d, 2) ? SHOTS : 1, form = draw_below(&it.d, form_counts[skill]);
     uint32_t stride = skill == SKILL_READING ? 1 + 2 * draw_below(&it.d, 4) : 0; /* odd: three different questions of eight */
     if (skill == SKILL_READING) {

@@ -5,7 +5,7 @@
  *   unseen stories   the full source, given that it holds one: what no training story has
  *
  * So the probability of a story under the source of its own split is its probability under the full source divided by the
- * split's share of it, the same for all stories: story_share.
+ * split's share of it, a constant: story_share.
  */
 #ifndef TINYSTORIES_H
 #define TINYSTORIES_H
@@ -22,6 +22,11 @@ typedef struct {
 
 /* Story `index` of a split, appended to text: a function of (seed, split, index). */
 StoryFacts story_tell(Buf *text, uint32_t seed, Split split, uint64_t index);
+/* The probability that a story of the full source belongs to the split. */
+double story_share(Split split);
+/* Different words that stories can hold, small and capital letters alike; pairs of a problem and a way out of it. */
+size_t story_words(void);
+size_t story_plots(void);
 
 typedef struct {
     uint64_t derivations;   /* ways the grammar has to tell it; 0: not a story of this world; 1: facts are what was chosen */
@@ -49,14 +54,18 @@ StoryFacts mixture_document(Buf *text, uint32_t seed, uint64_t index);
 
 /* Writes into the folder: train.txt (documents of the mixture, at least `bytes` of them), valid.txt (unseen stories) with
  * valid.jsonl (their bits), suite-SKILL.jsonl, world.json (figures, and how to read the rest). */
-void stories_write(const char *dir, uint32_t seed, size_t bytes, size_t valid_count, size_t suite_count);
+typedef struct {
+    size_t documents, bytes;        /* of train.txt */
+    double valid_bits_per_byte;     /* of valid.txt: no model of this world can do better */
+} StoriesSummary;
+StoriesSummary stories_write(const char *dir, uint32_t seed, size_t bytes, size_t valid_count, size_t suite_count);
 
 /* What a file of generated stories is worth. */
 typedef struct {
     size_t sentences, good_sentences;   /* that end; that read */
     size_t stories, good_stories, training_stories;
 } StoriesCheck;
-/* train NULL: training_stories stays 0. Documents that are no stories of the world's beginning count like any other. */
+/* Documents between <|endoftext|>; a last sentence that does not end is not counted. train NULL: training_stories stays 0. */
 StoriesCheck stories_check(const char *file, const char *train);
 
 #endif
