@@ -202,6 +202,7 @@ static void test_memory(void) {
     mem_free(large);
     CHECK(mem_peak() >= before + (3 << 20), "the peak stays");
     CHECK(size_mul(1 << 10, 1 << 12, "x") == 1 << 22 && size_add(3, 4, "x") == 7 && size_mul(0, SIZE_MAX, "x") == 0, "sizes");
+    CHECK(size_add(SIZE_MAX - 1, 1, "x") == SIZE_MAX && size_mul(SIZE_MAX, 1, "x") == SIZE_MAX, "the largest sizes");
     CHECK_FAILS(EXIT_BAD_INPUT, "the tensor", size_mul(SIZE_MAX / 2, 3, "the tensor"));
     CHECK_FAILS(EXIT_BAD_INPUT, "the file", size_add(SIZE_MAX, 1, "the file"));
     CHECK_FAILS(EXIT_BAD_INPUT, "an allocation", mem_new(SIZE_MAX / 2, 8));
@@ -275,7 +276,7 @@ static void test_catch(void) {
 
 static void test_text(void) {
     CHECK(str_starts("model.norm", "model.") && !str_starts("mod", "model.") && str_starts("a", ""), "starts");
-    CHECK(str_ends("a.safetensors", ".safetensors") && !str_ends("s", ".s") && str_ends("a", ""), "ends");
+    CHECK(str_ends("a.safetensors", ".safetensors") && !str_ends("s", ".s") && str_ends("a.s", "a.s") && str_ends("a", ""), "ends");
     char *s = str_format("%s-%05d", "step", 42), *t = str_copy_n("abcdef", 3);
     CHECK(!strcmp(s, "step-00042") && !strcmp(t, "abc"), "%s %s", s, t);
     mem_free(s), mem_free(t);
