@@ -32,12 +32,19 @@ enum { TILE_COLS = TILE_VECTORS * LANES };
 
 /* Loops over the tile must vanish: an array that is indexed by a variable lives in memory, and gcc keeps one there even when it
  * unrolls by itself. */
-#if defined(__GNUC__) && !defined(__TINYC__)
+#if defined(TIER_SCALAR)
+#define UNROLL
+#elif defined(__clang__)
+#define UNROLL _Pragma("unroll")
+#elif defined(__GNUC__) && !defined(__TINYC__)
 #define UNROLL _Pragma("GCC unroll 16")
+#else
+#define UNROLL
+#endif
+#if defined(__GNUC__) && !defined(__TINYC__)
 #define INLINE static inline __attribute__((always_inline))
 #define PREFETCH(address) __builtin_prefetch(address)
 #else
-#define UNROLL
 #define INLINE static inline
 #define PREFETCH(address) (void)(address)
 #endif

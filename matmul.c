@@ -260,30 +260,34 @@ static int inside_parallel(void) {
 #endif
 }
 
-/* Cuts C into down x across pieces, one for each thread. A piece costs its area, and its width a little more: each thread packs
- * the columns of B that it needs. */
-static void cut(size_t M, size_t N, size_t threads, size_t *height, size_t *width) {
-    size_t cheapest = SIZE_MAX;
-    for (size_t down = 1; down <= threads; down++) {
-        size_t across = threads / down;
-        size_t h = ((M + down - 1) / down + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS;
-        size_t w = ((N + across - 1) / across + LANES - 1) / LANES * LANES;
-        size_t cost = (h + 4) * w;
-        if (cost < cheapest) cheapest = cost, *height = h, *width = w;
-    }
+static size_t shares(size_t total, size_t count, size_t unit) { return ((total + count - 1) / count + unit - 1) / unit * unit; }
+
+/* Cuts C into pieces of height x width, one or a few for each thread. A piece takes its area, a share for every edge where something
+ * is packed or a tile begins, and the trouble to begin at all; at the end, threads wait for the one that is late with its last piece.
+ * Any cut gives the same bits. */
+static void cut(size_t M, size_t N, size_t K, size_t threads, size_t *height, size_t *width) {
+    double cheapest = 0;
+    for (size_t pieces = threads; pieces <= 4 * threads; pieces *= 2)
+        for (size_t down = 1; down <= pieces; down *= 2) {
+            size_t h = shares(M, down, TILE_ROWS), w = shares(N, pieces / down, LANES);
+            size_t rounds = (((M + h - 1) / h) * ((N + w - 1) / w) + threads - 1) / threads;
+            double piece = (double)((h + 4) * (w + 4 * ((w + TILE_COLS - 1) / TILE_COLS)) + 4 * h) * (double)K + 16384;
+            double cost = piece * ((double)rounds + 0.125);
+            if (!cheapest || cost < cheapest) cheapest = cost, *height = h, *width = w;
+        }
 }
 
 void matmul(real *c, size_t ldc, View a, View b, size_t M, size_t N, size_t K, Start start) {
-    enum { WORTH = 1 << 18 }; /* fma below which starting the threads costs more than it saves */
+    enum { WORTH = 1 << 17 }; /* fma below which starting the threads costs more than it saves */
     size_t height = M, width = N;
-    if (M && N && thread_count() > 1 && !inside_parallel() && (double)M * (double)N * (double)K >= WORTH) cut(M, N, (size_t)thread_count(), &height, &width);
+    if (thread_count() > 1 && !inside_parallel() && (double)M * (double)N * (double)K >= WORTH) cut(M, N, K, (size_t)thread_count(), &height, &width);
     if (height >= M && width >= N) {
         matmul_serial(c, ldc, a, b, M, N, K, start);
         return;
     }
-    size_t down = (M + height - 1) / height, across = (N + width - 1) / width;
+    size_t across = (N + width - 1) / width, pieces = (M + height - 1) / height * across;
     PARALLEL_FOR_UNEVEN
-    for (size_t piece = 0; piece < down * across; piece++) {
+    for (size_t piece = 0; piece < pieces; piece++) {
         size_t m = piece / across * height, n = piece % across * width;
         matmul_serial(c + m * ldc + n, ldc, view_from(a, m, 0), view_from(b, 0, n), least(M - m, height), least(N - n, width), K, start);
     }
