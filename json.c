@@ -212,7 +212,8 @@ static void read_number(Reader *r, Json *v) {
     }
     v->kind = JSON_NUMBER;
     v->length = (size_t)(r->at - start);
-    if (!decimal_parse((const char *)start, v->length, &v->number)) refuse(r, start, "a number too large for a double", "at most 1.797e308");
+    if (!decimal_parse((const char *)start, v->length, &v->number))
+        refuse(r, start, "a number too large for a double", "at most 1.797e308");
     /* Gathered below zero, where there is room for one more. */
     int64_t sum = 0;
     for (const unsigned char *p = first; p < last && whole; p++) {
@@ -315,7 +316,8 @@ static void read_container(Reader *r, Json *v) {
             if (object) {
                 key.line = r->line;
                 if (r->at == r->end || *r->at != '"')
-                    refuse(r, r->at, NULL, first ? "a key in double quotes or '}'" : "a key in double quotes (no comma after the last member)");
+                    refuse(r, r->at, NULL,
+                           first ? "a key in double quotes or '}'" : "a key in double quotes (no comma after the last member)");
                 read_string(r, &key);
                 push(r, &key);
                 skip_space(r);
@@ -330,7 +332,8 @@ static void read_container(Reader *r, Json *v) {
     }
     close_container(r, v, base);
     const Json *twice = object ? find_duplicate(v) : NULL;
-    if (twice) bad_input("%s: line %zu: found the key \"%.200s\" a second time, expected each key once", r->doc->name, twice->line, twice->string);
+    if (twice)
+        bad_input("%s: line %zu: found the key \"%.200s\" a second time, expected each key once", r->doc->name, twice->line, twice->string);
     r->depth--;
 }
 
@@ -352,7 +355,8 @@ JsonDoc *json_parse(const char *text, size_t len, const char *name, size_t first
     doc->chunk->bytes = mem_new(doc->chunk->size, 1);
     const unsigned char *start = (const unsigned char *)text;
     Reader r = {.doc = doc, .at = start, .end = start + len, .line_start = start, .line = first_line};
-    if (len >= 3 && !memcmp(text, "\xEF\xBB\xBF", 3)) refuse(&r, r.at, "a byte order mark", "JSON from the first byte on (save it as UTF-8 without the mark)");
+    if (len >= 3 && !memcmp(text, "\xEF\xBB\xBF", 3))
+        refuse(&r, r.at, "a byte order mark", "JSON from the first byte on (save it as UTF-8 without the mark)");
     read_value(&r, &doc->root);
     skip_space(&r);
     if (r.at < r.end) refuse(&r, r.at, NULL, "nothing after the value");

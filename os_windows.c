@@ -132,8 +132,8 @@ void sys_unmap(const void *at, size_t size) {
 /* Deleted when closed, and closed when the process ends. */
 intptr_t sys_lock(const char *path) {
     wchar_t *w = wide(path);
-    HANDLE h = CreateFileW(w, GENERIC_READ | GENERIC_WRITE | DELETE, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, NULL, OPEN_ALWAYS,
-                           FILE_FLAG_DELETE_ON_CLOSE, NULL);
+    DWORD share = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
+    HANDLE h = CreateFileW(w, GENERIC_READ | GENERIC_WRITE | DELETE, share, NULL, OPEN_ALWAYS, FILE_FLAG_DELETE_ON_CLOSE, NULL);
     mem_free(w);
     if (h == INVALID_HANDLE_VALUE) return done(FALSE);
     OVERLAPPED from = {0};

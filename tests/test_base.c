@@ -299,4 +299,5 @@ static void test_text(void) {
 
 TESTS({"sha256 vectors", test_sha256_vectors}, {"sha256 of every length", test_sha256_lengths}, {"sha256 in pieces", test_sha256_pieces},
       {"philox known answers", test_philox}, {"uniform", test_uniform}, {"below", test_below}, {"permutations", test_permute},
-      {"stable sort", test_sort}, {"memory", test_memory}, {"memory in any order", test_memory_order}, {"catch", test_catch}, {"text", test_text})
+      {"stable sort", test_sort}, {"memory", test_memory}, {"memory in any order", test_memory_order},
+      {"catch", test_catch}, {"text", test_text})

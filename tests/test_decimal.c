@@ -270,6 +270,6 @@ static void test_many_digits(void) {
     }
 }
 
-TESTS({"known numbers", test_known}, {"refused texts", test_refused}, {"all exponents", test_all_exponents}, {"powers of two", test_powers_of_two},
-      {"random doubles", test_random_doubles}, {"random floats", test_random_floats}, {"a float through a double", test_float_through_double},
-      {"halfway", test_halfway}, {"many digits", test_many_digits})
+TESTS({"known numbers", test_known}, {"refused texts", test_refused}, {"all exponents", test_all_exponents},
+      {"powers of two", test_powers_of_two}, {"random doubles", test_random_doubles}, {"random floats", test_random_floats},
+      {"a float through a double", test_float_through_double}, {"halfway", test_halfway}, {"many digits", test_many_digits})

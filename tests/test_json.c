@@ -150,7 +150,8 @@ static void test_depth(void) {
             buf_free(&b);
         }
     memset(text, '[', sizeof text);
-    CHECK_FAILS(EXIT_BAD_INPUT, "line 1, column 65: found a container 65 levels deep, expected at most 64", json_parse(text, 200, "a.json", 1));
+    CHECK_FAILS(EXIT_BAD_INPUT, "line 1, column 65: found a container 65 levels deep, expected at most 64",
+                json_parse(text, 200, "a.json", 1));
 }
 
 static void test_values(void) {
@@ -160,7 +161,8 @@ static void test_values(void) {
     CHECK(!strcmp(json_name(doc), "a.json") && root->kind == JSON_OBJECT && root->count == 11 && root->line == 1, "root");
     CHECK(s->kind == JSON_STRING && s->length == 3 && !memcmp(s->string, "a\0b", 4), "a string with a NUL inside");
     CHECK(json_is(&root->keys[0], "s") && !json_is(s, "a") && !json_is(a, "a") && !json_is(NULL, "a"), "json_is");
-    const Json *i = json_get(root, "i"), *j = json_get(root, "j"), *k = json_get(root, "k"), *l = json_get(root, "l"), *d = json_get(root, "d");
+    const Json *i = json_get(root, "i"), *j = json_get(root, "j"), *k = json_get(root, "k");
+    const Json *l = json_get(root, "l"), *d = json_get(root, "d");
     CHECK(i->is_integer && i->integer == INT64_MIN && i->line == 2, "least");
     CHECK(j->is_integer && j->integer == INT64_MAX, "most");
     CHECK(!k->is_integer && k->number > 9.2e18 && !l->is_integer && l->number < -9.2e18, "beyond 64 bits only a double");
@@ -169,7 +171,8 @@ static void test_values(void) {
     CHECK(json_get(root, "t")->boolean && json_get(root, "n")->kind == JSON_NULL && !json_get(root, "x") && !json_get(a, "x"), "others");
     CHECK(a->line == 5 && a->items[0].line == 5 && a->items[1].line == 6, "lines");
 
-    CHECK(json_int(doc, root, "z", -1, 1, 9) == 0 && json_int(doc, root, "x", 1, 2, 9) == 9 && json_int(doc, root, "n", 1, 2, 9) == 9, "int");
+    CHECK(json_int(doc, root, "z", -1, 1, 9) == 0 && json_int(doc, root, "x", 1, 2, 9) == 9, "int");
+    CHECK(json_int(doc, root, "n", 1, 2, 9) == 9, "null is absent");
     CHECK(json_double(doc, root, "d", 0) > 2 && json_double(doc, root, "j", 0) > 9e18 && json_double(doc, root, "x", 7) > 6, "double");
     CHECK(json_bool(doc, root, "t", false) && json_bool(doc, root, "x", true) && !json_bool(doc, root, "n", false), "bool");
     CHECK(json_string(doc, root, "x", NULL) == NULL && json_need(doc, root, "a", JSON_ARRAY) == a, "string, need");
@@ -223,7 +226,8 @@ static void test_writer(void) {
         "\"loss\":0.30000000000000004,\"list\":[1,{},[false]],\"none\":null,\"empty\":[],\"nan\":null,\"n\":\"a\\u0000b\"}";
     static const char want_pretty[] =
         "{\n  \"name\": \"a \\\"b\\\"\\n\",\n  \"least\": -9223372036854775808,\n  \"most\": 18446744073709551615,\n  \"lr\": 0.0003,\n"
-        "  \"loss\": 0.30000000000000004,\n  \"list\": [\n    1,\n    {},\n    [\n      false\n    ]\n  ],\n  \"none\": null,\n  \"empty\": [],\n"
+        "  \"loss\": 0.30000000000000004,\n  \"list\": [\n    1,\n    {},\n    [\n      false\n    ]\n  ],\n"
+        "  \"none\": null,\n  \"empty\": [],\n"
         "  \"nan\": null,\n  \"n\": \"a\\u0000b\"\n}";
     CHECK(!strcmp(compact.text.data, want_compact), "%s", compact.text.data);
     CHECK(!strcmp(pretty.text.data, want_pretty), "%s", pretty.text.data);
@@ -332,7 +336,10 @@ static bool survives(const char *text, size_t n, const char *what) {
         buf_free(&w.text), json_free(doc);
         catch_end(&c);
         taken = true;
-    } else CHECK(c.code == EXIT_BAD_INPUT && str_starts(c.text, "broken: line ") && strstr(c.text, ", expected "), "%s: %d %s", what, c.code, c.text);
+    } else {
+        bool told = str_starts(c.text, "broken: line ") && strstr(c.text, ", expected ");
+        CHECK(c.code == EXIT_BAD_INPUT && told, "%s: %d %s", what, c.code, c.text);
+    }
     CHECK(mem_in_use() == before, "%s: memory left", what);
     free(exact);
     return taken;
@@ -340,7 +347,8 @@ static bool survives(const char *text, size_t n, const char *what) {
 
 static void test_broken_texts(void) {
     static const char *const samples[] = {
-        "{\"architectures\":[\"LlamaForCausalLM\"],\"rope_theta\":10000.0,\"rms_norm_eps\":1e-05,\"tie\":true,\"x\":null,\"nest\":{\"a\":[1,2,{}]}}",
+        "{\"architectures\":[\"LlamaForCausalLM\"],\"rope_theta\":10000.0,\"rms_norm_eps\":1e-05,"
+        "\"tie\":true,\"x\":null,\"nest\":{\"a\":[1,2,{}]}}",
         "[\"\\ud83d\\ude00 \xF0\x9F\x98\x80 \\u0000\\n\\\\\", -0.0, 1E+2, [], [[[]]], {\"\":\"\"}, \"\xC3\xA9\"]",
         "{\"a\":1,\"b\":2,\"c\":3,\"d\":4,\"e\":5,\"f\":6,\"g\":7,\"h\":8,\"i\":9,\"j\":10}"};
     static const char odd[] = "{}[]\",:\\0123456789.eE+-tfnu \n\x00\x1F\x7F\x80\xC2\xE2\xED\xF0\xFF";
@@ -398,14 +406,16 @@ static void test_large(void) {
     Buf twice = {0};
     buf_put(&twice, b.data, (size_t)(last - b.data));
     buf_str(&twice, ",\n\"tok9e3779b1\\u01201\":0}}}");
-    CHECK_FAILS(EXIT_BAD_INPUT, "line 150001: found the key \"tok9e3779b1\xC4\xA0" "1\" a second time", json_parse(twice.data, twice.len, "large", 1));
+    CHECK_FAILS(EXIT_BAD_INPUT, "line 150001: found the key \"tok9e3779b1\xC4\xA0" "1\" a second time",
+                json_parse(twice.data, twice.len, "large", 1));
     buf_free(&b), buf_free(&twice);
 }
 
 static void test_files(void) {
     CHECK_FAILS(EXIT_BAD_INPUT, "no/such/file.json: no such file", json_read("no/such/file.json"));
     CHECK_FAILS(EXIT_BAD_INPUT, "this is a folder", json_read("."));
-    static const char *const files[] = {"tokenizers/gpt2/tokenizer.json", "tokenizers/qwen2.5/tokenizer.json", "stories260K/hf/config.json"};
+    static const char *const files[] = {"tokenizers/gpt2/tokenizer.json", "tokenizers/qwen2.5/tokenizer.json",
+                                        "stories260K/hf/config.json"};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         char *path = os_join("../shared/material", files[i]);
         if (!os_exists(path)) SKIP("%s is not here", path);
@@ -424,4 +434,5 @@ static void test_files(void) {
 }
 
 TESTS({"accepted", test_accepted}, {"refused", test_refused}, {"depth", test_depth}, {"values", test_values}, {"writer", test_writer},
-      {"quote", test_quote}, {"random trees", test_random_trees}, {"broken texts", test_broken_texts}, {"large", test_large}, {"files", test_files})
+      {"quote", test_quote}, {"random trees", test_random_trees}, {"broken texts", test_broken_texts}, {"large", test_large},
+      {"files", test_files})

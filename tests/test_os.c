@@ -50,7 +50,8 @@ static size_t entries(const char *dir) {
 }
 
 static void test_files(void) {
-    char *dir = scratch("files"), *file = os_join(dir, "f"), *none = os_join(dir, "none"), *lost = os_join(dir, "no/f"), *under = os_join(file, "x");
+    char *dir = scratch("files"), *file = os_join(dir, "f"), *under = os_join(file, "x");
+    char *none = os_join(dir, "none"), *lost = os_join(dir, "no/f");
     CHECK(!os_exists(file) && os_exists(dir) && os_is_dir(dir), "at first");
     os_write_file(file, "one", 3);
     CHECK(os_exists(file) && !os_is_dir(file) && holds(file, "one"), "written");
@@ -65,7 +66,8 @@ static void test_files(void) {
     unsigned char *bytes = mem_new(n, 1);
     for (size_t i = 0; i < n; i++) bytes[i] = (unsigned char)(i * 2654435761u >> 13);
     OsFile *f = os_create(file);
-    for (size_t at = 0, step = 1; at < n; at += step, step = step * 3 % 1000003 + 1) os_write(f, bytes + at, step = step < n - at ? step : n - at);
+    for (size_t at = 0, step = 1; at < n; at += step, step = step * 3 % 1000003 + 1)
+        os_write(f, bytes + at, step = step < n - at ? step : n - at);
     CHECK(holds(file, "") && entries(dir) == 2, "the old file stays until the commit");
     os_commit(f);
     CHECK(entries(dir) == 1, "nothing but the file is left");
@@ -150,7 +152,8 @@ static void test_log(void) {
 
 static void test_machine(void) {
     double start = os_seconds();
-    CHECK(os_cpu_count() >= 1 && os_cpu_count() < 10000 && os_terminal_columns() > 0, "%d CPUs, %d columns", os_cpu_count(), os_terminal_columns());
+    CHECK(os_cpu_count() >= 1 && os_cpu_count() < 10000, "%d CPUs", os_cpu_count());
+    CHECK(os_terminal_columns() > 0, "%d columns", os_terminal_columns());
     size_t before = os_peak_memory(), n = (size_t)96 << 20;
     unsigned char *p = mem_new(n, 1);
     for (size_t i = 0; i < n; i += 512) p[i] = 1;
@@ -328,7 +331,8 @@ static void test_streams(void) {
     buf_put(&want, "\0end", 4);
     CHECK(text.len == want.len && !memcmp(text.data, want.data, want.len), "%zu bytes, not %zu", text.len, want.len);
     buf_free(&text), buf_free(&want);
-    if (os_exists("/dev/full")) CHECK(quietly(in_child, print_little, "/dev/full") == EXIT_WORK_FAILED, "a full disk behind standard output");
+    if (os_exists("/dev/full"))
+        CHECK(quietly(in_child, print_little, "/dev/full") == EXIT_WORK_FAILED, "a full disk behind standard output");
     CHECK(in_child(print_into_closed_pipe, "") == 0, "a closed pipe");
     if (os_exists("/dev/stdout")) {
         CHECK(in_child(write_dev_stdout, path) == 0 && holds(path, "to standard output\n"), "/dev/stdout leads to a file");
