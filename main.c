@@ -78,6 +78,11 @@ int main(int argc, char **argv) {
         catch_end(&c);
         return code;
     }
+    int code = c.code;
     fprintf(stderr, "finetune: %s\n", c.text);
-    return c.code;
+    if (!setjmp(catch_begin(&c)->jump)) { /* results that came before the failure are not lost */
+        out_flush();
+        catch_end(&c);
+    }
+    return code;
 }
