@@ -223,9 +223,8 @@ static void put_marks(const unsigned char *s, size_t n, Buf *out) {
 void metaspace_normalize(const Tokenizer *t, const unsigned char *s, size_t n, Buf *out) {
     size_t i = 0, start = out->len;
     while (t->squeeze && i < n && s[i] == ' ') i++;
-    if (i == n) return;
-    if (t->prepend) buf_str(out, MARK);
-    bool space_before = t->squeeze;
+    if (t->prepend) buf_str(out, MARK); /* of spaces alone nothing stays: the last line takes this one, too */
+    bool space_before = false;
     while (i < n) {
         const Added *user = added_match(&t->user, s + i, n - i);
         size_t length = user ? user->len : 1;

@@ -118,6 +118,7 @@ static void test_splits(void) {
         {SPLIT_GPT2, true, "a 12b", "a| |1|2|b"},
         {SPLIT_GPT2, true, "\xC2\xBD 3", "\xC2\xBD| |3"},
         {SPLIT_QWEN2, false, "I'LL 'S'\xC5\xBF 1234 .x\n!!\r\n\n  \n y", "I|'LL| '|S|'\xC5\xBF| |1|2|3|4| .|x|\n|!!\r\n\n|  \n| y"},
+        {SPLIT_QWEN2, false, "x'\xC5\xBFy 'Sy", "x|'\xC5\xBF|y| '|Sy"},
         {SPLIT_LLAMA3, false, "1234567 (a\tb", "123|456|7| (|a|\tb"},
         {SPLIT_LLAMA3, false, "  a   1", " | a|  | |1"},
         {SPLIT_NONE, false, "a b", "a b"}};
@@ -277,6 +278,40 @@ static void test_encoding_definition(void) {
     tokenizer_free(t), buf_free(&text), buf_free(&other);
 }
 
+typedef struct {
+    uint32_t hash;
+    char word[7];
+} Hashed;
+
+static int by_hash(const void *a, const void *b, const void *context) {
+    (void)context;
+    const Hashed *x = a, *y = b;
+    return x->hash != y->hash ? (x->hash < y->hash ? -1 : 1) : strcmp(x->word, y->word);
+}
+
+/* Two words that share a hash (FNV-1a) must not share their ids. */
+static void test_remembered_words(void) {
+    enum { N = 300000 };
+    Hashed *h = mem_new(N, sizeof *h);
+    for (uint32_t i = 0; i < N; i++) {
+        h[i].hash = 2166136261u;
+        for (uint32_t k = 0; k < 6; k++) {
+            h[i].word[k] = (char)('a' + rng_below(26, 9, RNG_TEST, i, k));
+            h[i].hash = (h[i].hash ^ (unsigned char)h[i].word[k]) * 16777619u;
+        }
+    }
+    sort_stable(h, N, sizeof *h, by_hash, NULL);
+    Tokenizer *t = trained_on("", 0, 257);
+    size_t pairs = 0;
+    for (size_t i = 1; i < N; i++) {
+        if (h[i].hash != h[i - 1].hash || !strcmp(h[i].word, h[i - 1].word)) continue;
+        pairs++;
+        CHECK(encodes_back(t, h[i - 1].word, 6) && encodes_back(t, h[i].word, 6), "%s %s", h[i - 1].word, h[i].word);
+    }
+    CHECK(pairs, "no two words with one hash");
+    tokenizer_free(t), mem_free(h);
+}
+
 /* A megabyte without a place to cut: quadratic work would take minutes. */
 static void test_long_words(void) {
     enum { N = 1 << 20 };
@@ -337,5 +372,5 @@ static void test_save_and_load(void) {
 
 TESTS({"utf8 and classes", test_utf8}, {"splits", test_splits}, {"worked example", test_worked_example},
       {"training is its definition", test_training_definition}, {"golden hash of a trained tokenizer", test_golden},
-      {"encoding is its definition", test_encoding_definition}, {"long words", test_long_words}, {"special tokens", test_special},
+      {"encoding is its definition", test_encoding_definition}, {"remembered words", test_remembered_words}, {"long words", test_long_words}, {"special tokens", test_special},
       {"save and load", test_save_and_load})

@@ -51,7 +51,7 @@ static void test_byte_level_json(void) {
         const char *text, *ids;
         bool special;
     } cases[] = {{"ab a", "3 4", false}, {"ababab", "5 3", false}, {" ab", "2 3", false}, {"a<e>", "0 6 7 8", false}, {"a<e>", "0 9", true},
-                 {"a \n<t>\t b", "0 10 1", false}, {"<t><e><t>", "10 9 10", true}, {"<t><e>", "10 6 7 8", false}};
+                 {"a \n<t>\t b", "0 10 1", false}, {"a\xE3\x80\x80 \xC2\xA0<t>\xE3\x80\x80" "b", "0 10 1", false}, {"<t><e><t>", "10 9 10", true}, {"<t><e>", "10 6 7 8", false}};
     Tokenizer *t = from_json(BYTE_LEVEL(PLAIN));
     CHECK(tokenizer_size(t) == 11 && tokenizer_is_special(t, 9) && !tokenizer_is_special(t, 10) && tokenizer_bos(t) == -1);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -293,6 +293,28 @@ static void test_sentencepiece(void) {
     tokenizer_free(h);
 }
 
+/* Scores that are equal, a ▁ inside a piece, spaces in front of a decoded text. */
+static void test_sentencepiece_corners(void) {
+    static const SpPiece equal[] = {{"de", -1.5f, 1}, {"cd", -1.5f, 1}, {"c", -9, 1}, {"d", -9, 1}, {"e", -9, 1}};
+    Tokenizer *t = from_sp(usual, equal, 5);
+    CHECK(!strcmp(ids_of(t, "cde", false), "263 268 271"), "the leftmost of equal scores: %s", ids_of(t, "cde", false));
+    tokenizer_free(t);
+    static const SpPiece inner[] = {{"b" MARK, -0.1f, 1}, {"b" MARK "b", -0.2f, 1}};
+    t = from_sp(usual, inner, 2);
+    CHECK(!strcmp(ids_of(t, "b b bb", false), "263 267 268 265"), "merges across a space: %s", ids_of(t, "b b bb", false));
+    tokenizer_free(t);
+    static const int32_t ids[] = {1, 263, 263, 259, 263, 264};
+    SpForm kept = usual;
+    kept.squeeze = false;
+    for (int k = 0; k < 2; k++) {
+        Buf out = {0};
+        t = from_sp(k ? kept : usual, NULL, 0);
+        tokenizer_decode(t, ids, 6, false, &out);
+        CHECK(!strcmp(out.data, k ? "  a a" : "a a"), "“%s”", out.data);
+        buf_free(&out), tokenizer_free(t);
+    }
+}
+
 static void refused_piece(const char *words, const SpPiece *piece) { CHECK_FAILS(2, words, from_sp(usual, piece, 1)); }
 
 static void test_refused_sentencepiece(void) {
@@ -464,5 +486,5 @@ static void test_training_reference(void) {
 }
 
 TESTS({"byte-level tokenizer.json", test_byte_level_json}, {"metaspace tokenizer.json", test_metaspace_json}, {"what a tokenizer.json may not ask for", test_refused_json},
-      {"sentencepiece", test_sentencepiece}, {"what a sentencepiece model may not ask for", test_refused_sentencepiece}, {"llama2.c", test_llama2c},
+      {"sentencepiece", test_sentencepiece}, {"sentencepiece, corners", test_sentencepiece_corners}, {"what a sentencepiece model may not ask for", test_refused_sentencepiece}, {"llama2.c", test_llama2c},
       {"damaged files", test_damage}, {"reference cases", test_cases}, {"reference training", test_training_reference})
