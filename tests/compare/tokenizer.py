@@ -13,8 +13,6 @@ import subprocess
 import sys
 import tempfile
 
-sys.path.pop(0)  # this folder's decimal.py is not Python's
-
 import sentencepiece
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
@@ -110,9 +108,6 @@ class Comparison:
 def byte_level_cases(c):
     c.file("gpt2", os.path.join(c.o.material, "tokenizers/gpt2/tokenizer.json"))
     c.file("gpt2, special", os.path.join(c.o.material, "tokenizers/gpt2/tokenizer.json"), True)
-    qwen = os.path.join(c.o.material, "tokenizers/qwen2.5/tokenizer.json")
-    c.file("qwen2.5, special", qwen, True, decode=False) if c.o.nfc else None
-    c.file("qwen2.5", qwen, False, decode=False) if c.o.nfc else None
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     splits = {"gpt2": pre_tokenizers.ByteLevel(add_prefix_space=False), "prefix space": pre_tokenizers.ByteLevel(add_prefix_space=True), "none": byte_level,
               "digits": pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)])}
@@ -264,7 +259,6 @@ if __name__ == "__main__":
     p.add_argument("--material", default="../shared/material")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--texts", type=int, default=400)
-    p.add_argument("--nfc", action="store_true")
     p.add_argument("--only", default="")
     comparison = Comparison(p.parse_args())
     for part in (training_cases, byte_level_cases, metaspace_cases, llama_json):
