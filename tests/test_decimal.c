@@ -156,7 +156,7 @@ static void test_all_exponents(void) {
 }
 
 /* Below a power of two the neighbours stand closer, which the libc's rounding cannot judge; so these are compared
- * with another implementation, by hash: tests/compare/decimal.py. */
+ * with another implementation, by hash: tests/compare/decimal_text.py. */
 static void test_powers_of_two(void) {
     Buf doubles = {0}, floats = {0};
     char text[DECIMAL_MAX], hex[65];
