@@ -36,7 +36,7 @@ double gradcheck_param(Model *m, Pass *p, const Batch *b, Param *param, size_t e
     assert(param->stored == STORED_REAL);
     for (size_t i = 0; i < count; i++) {
         size_t at = count == size ? i : rng_below((uint32_t)size, 1, RNG_TEST, i, 0);
-        const double h = 1e-3;
+        const double h = 3e-4; /* the fifth derivative of a narrow norm is large: at 1e-3 it showed */
         real kept = w[at];
         double f[4];
         const double steps[4] = {-2, -1, 1, 2};
