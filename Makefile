@@ -36,6 +36,7 @@ ifneq ($(OPENMP),0)
   OMP := $(shell printf '\043include <omp.h>\nint main(void){return omp_get_max_threads()==0;}' | $(CC) -fopenmp -x c -o /dev/null - 2>/dev/null && echo -fopenmp)
 endif
 CFLAGS ?=
+MAKEFLAGS += --jobs=$(shell nproc 2>/dev/null || echo 2)
 ALL_CFLAGS = $(OPT) $(STRICT) $(WARN) $(OMP) $(CFLAGS)
 LDLIBS = -lm
 
@@ -48,10 +49,19 @@ TESTS64 := $(patsubst tests/%.c,$(DIR)/f64/%,$(wildcard tests/grad_*.c))
 
 all: finetune finetune-f64
 
-finetune: $(DIR)/finetune
-	cp $< $@
-finetune-f64: $(DIR)/f64/finetune
-	cp $< $@
+# Copied whenever they differ, so that the last ARCH, CC or OPT that was asked for is the one that stands here.
+finetune: $(DIR)/finetune FORCE
+	@cmp -s $< $@ || cp $< $@
+finetune-f64: $(DIR)/f64/finetune FORCE
+	@cmp -s $< $@ || cp $< $@
+FORCE:
+
+# The main job, whole; base is the longer run that the claims and the README's figures stand on.
+OUT =
+demo: finetune
+	sh tinystories/demo.sh demo $(or $(OUT),demo-out)
+base: finetune
+	sh tinystories/demo.sh base $(or $(OUT),base-out)
 
 # main runs before the CPU is known to have the tier, so it is compiled for the baseline.
 $(DIR)/main.o: main.c
@@ -77,5 +87,5 @@ $(DIR)/f64/grad_%: tests/grad_%.c $(LIBRARY64)
 clean:
 	rm -rf build finetune finetune-f64
 
-.PHONY: all clean
+.PHONY: all demo base clean FORCE
 .SECONDARY:

@@ -1,0 +1,55 @@
+#!/bin/sh
+# The main job, whole: a story world, a tokenizer, a model trained on it, what it writes and what it knows. `make demo` and `make base`.
+#
+#     demo.sh demo|base OUT        OUT must not exist
+set -eu
+size=${1:?demo or base}
+out=${2:?a folder to write}
+finetune=$(cd "$(dirname "${FINETUNE:-./finetune}")" && pwd)/finetune
+skills="reading words numbers form"
+
+if [ -e "$out" ]; then
+    echo "$out exists: remove it first, or name another: make demo OUT=DIR" >&2
+    exit 2
+fi
+case $size in
+demo) bytes=11000000 shape="--size 1M --layers 4 --vocab 1024" length="--steps 2440 --batch 4" lr=6e-3 ;;
+base) bytes=60000000 shape="--size 1M --layers 6 --dim 192 --heads 6 --ffn 512 --vocab 1536" length="--steps 14000 --batch 4" lr=4e-3 ;;
+*) echo "demo.sh: demo or base, not $size" >&2; exit 2 ;;
+esac
+
+say() { printf '\n== %s\n' "$*"; }
+
+say "1. Stories: a world whose entropy is known"
+"$finetune" stories --out "$out/stories" --bytes $bytes --seed 1
+
+say "2. A model of about a million parameters reads them"
+# shellcheck disable=SC2086
+"$finetune" pretrain --data "$out/stories/train.txt" --valid "$out/stories/valid.txt" --out "$out/base" $shape $length \
+    --lr $lr --warmup 100 --schedule wsd --eval-every 488 --seed 1
+
+say "3. Stories it writes"
+"$finetune" generate --model "$out/base" --samples 100 --tokens 252 --temperature 1 --top-p 1 --separators --seed 1 > "$out/samples.txt"
+awk '/<\|endoftext\|>/ { if (++n == 2) exit; print "   ..."; next } { print "   " $0 }' "$out/samples.txt"
+"$finetune" stories --check "$out/samples.txt" --train "$out/stories/train.txt"
+
+say "4. What it knows: unseen stories, and four skills"
+"$finetune" eval --model "$out/base" --data "$out/stories/valid.txt"
+printf 'the exact entropy of these stories: bpb '
+sed -n '/"valid"/,/}/s/.*"story_bits_per_byte": \([0-9.]*\).*/\1/p' "$out/stories/world.json"
+for skill in $skills; do
+    chance=$(sed -n "/\"skill\": \"$skill\"/,/}/s/.*\"chance\": \([0-9.]*\).*/\1/p" "$out/stories/world.json")
+    printf '%-8s chance %.4s  ' "$skill" "$chance"
+    "$finetune" eval --model "$out/base" --data "$out/stories/suite-$skill.jsonl" --score exact
+done
+
+say "5. The same bits on every machine"
+(cd "$out" && "$finetune" check hash stories base samples.txt) | tee "$out/hashes.txt"
+golden=$(dirname "$0")/golden-$size.txt
+if cmp -s "$out/hashes.txt" "$golden"; then
+    echo "the hashes are the golden ones of $golden"
+else
+    echo "the hashes differ from the golden ones of $golden:" >&2
+    cat "$golden" >&2
+    exit 1
+fi
