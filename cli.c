@@ -1,9 +1,9 @@
 #include "cli.h"
 
 #include "decimal.h"
-#include "fp.h"
 #include "os.h"
 #include "parallel.h"
+#include "simd.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -266,3 +266,19 @@ void result_print(ResultLine *r) {
     out_bytes(r->text.data, r->text.len);
     buf_free(&r->text);
 }
+
+/* ---- the build ---- */
+
+#if defined(__clang__)
+#define COMPILER "clang " __clang_version__
+#elif defined(__TINYC__)
+#define COMPILER "tcc"
+#elif defined(__GNUC__)
+#define COMPILER "gcc " __VERSION__
+#else
+#define COMPILER "unknown"
+#endif
+
+const char *build_compiler(void) { return COMPILER; }
+const char *build_tier(void) { return TIER; }
+const char *build_fma(void) { return FMA_KIND; }

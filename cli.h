@@ -67,6 +67,11 @@ void result_count(ResultLine *r, const char *name, size_t value);
 void result_text(ResultLine *r, const char *name, const char *value);
 void result_print(ResultLine *r);
 
+/* What this binary was built with: "gcc 12.2.0", "x86-64-v4 (AVX-512)", "hardware" or "emulated". */
+const char *build_compiler(void);
+const char *build_tier(void);
+const char *build_fma(void);
+
 /* The nearest of `names` by edit distance, or NULL when none is near. */
 const char *nearest_name(const char *word, const char *const *names, size_t count);
 

@@ -1,16 +1,5 @@
 /* version: what this binary was built with. */
 #include "commands.h"
-#include "simd.h"
-
-#if defined(__clang__)
-#define COMPILER "clang " __clang_version__
-#elif defined(__TINYC__)
-#define COMPILER "tcc"
-#elif defined(__GNUC__)
-#define COMPILER "gcc " __VERSION__
-#else
-#define COMPILER "unknown"
-#endif
 
 #define VERSION "0.1.0"
 
@@ -19,7 +8,7 @@ int cmd_version(int argc, char **argv) {
     Flag flags[] = {{"--json", FLAG_SWITCH, EXECUTION, &json, 0, 0, NULL, "as JSON", false}};
     Command c = {.name = "version", .summary = "what this binary was built with", .usage = "", .flags = flags, .count = 1, .example = "finetune version"};
     if (!cli_parse(&c, argc, argv, 0)) return 0;
-    static const char *const lines[][2] = {{"version", VERSION}, {"compiler", COMPILER}, {"tier", TIER}, {"fma", FMA_KIND},
+    const char *const lines[][2] = {{"version", VERSION}, {"compiler", build_compiler()}, {"tier", build_tier()}, {"fma", build_fma()},
 #ifdef _OPENMP
                                            {"openmp", "yes"},
 #else

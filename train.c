@@ -3,6 +3,7 @@
 #include "decimal.h"
 #include "eval.h"
 #include "os.h"
+#include "parallel.h"
 #include "progress.h"
 #include "sample.h"
 #include "weights.h"
@@ -197,6 +198,7 @@ static void log_timing(Run *r, const char *event, const Training *t, size_t step
     jw_object(&w, NULL);
     jw_int(&w, "v", 1), jw_string(&w, "event", event), jw_uint(&w, "step", step), jw_double(&w, "seconds", seconds);
     jw_uint(&w, "peak_memory", os_peak_memory()), jw_uint(&w, "micro_batch", t->micro_batch), jw_bool(&w, "recompute", t->recompute);
+    jw_uint(&w, "threads", (uint64_t)thread_count()), jw_string(&w, "compiler", build_compiler()), jw_string(&w, "tier", build_tier());
     jw_array(&w, "command");
     for (int i = 0; i < argc; i++) jw_string(&w, NULL, argv[i]);
     jw_end_array(&w), jw_end_object(&w);
