@@ -55,8 +55,9 @@ typedef struct {
     size_t row, step;
 } Broadcast;
 
-/* c [rows, cols], cols in the last register or full; `vectors` is a constant wherever this is inlined. */
-INLINE void tile_of(int vectors, real *c, size_t ldc, size_t rows, size_t cols, Broadcast a, const real *b, size_t b_row, size_t K, Start start) {
+/* `vectors` is a constant wherever this is inlined. C's lines are asked for at the start: they are there when the sums are. */
+INLINE void tile_of(int vectors, real *c, size_t ldc, size_t rows, size_t cols, Broadcast a, const real *b, size_t b_row, size_t K,
+                    Start start) {
     V16 acc[TILE_ROWS][TILE_VECTORS];
     const real *row[TILE_ROWS];
     size_t full = cols / LANES, rest = cols % LANES;
@@ -65,8 +66,9 @@ INLINE void tile_of(int vectors, real *c, size_t ldc, size_t rows, size_t cols, 
         row[i] = a.at + real_row * a.row;
         UNROLL for (int j = 0; j < vectors; j++) PREFETCH(c + real_row * ldc + j * LANES);
         UNROLL for (int j = 0; j < vectors; j++) {
+            const real *from = c + real_row * ldc + j * LANES;
             acc[i][j] = v16_set(0);
-            if (start == CONTINUE) acc[i][j] = (size_t)j < full ? v16_load(c + real_row * ldc + j * LANES) : v16_load_n(c + real_row * ldc + j * LANES, rest);
+            if (start == CONTINUE) acc[i][j] = (size_t)j < full ? v16_load(from) : v16_load_n(from, rest);
         }
     }
     for (size_t k = 0; k < K; k++) {
@@ -87,7 +89,7 @@ INLINE void tile_of(int vectors, real *c, size_t ldc, size_t rows, size_t cols, 
     }
 }
 
-/* rows in 1..TILE_ROWS, cols in 1..TILE_COLS; b is a packed panel of as many registers as cols needs. */
+/* c [rows, cols], 1..TILE_ROWS and 1..TILE_COLS of them; a row of b, b_row numbers from the next, is as many registers as cols needs. */
 static inline void tile(real *c, size_t ldc, size_t rows, size_t cols, Broadcast a, const real *b, size_t b_row, size_t K, Start start) {
 #ifdef TIER_AVX512
     if (cols > 2 * LANES) tile_of(3, c, ldc, rows, cols, a, b, b_row, K, start);

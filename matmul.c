@@ -3,6 +3,8 @@
 #include "kernel.h"
 #include "parallel.h"
 
+#include <stdbool.h>
+
 /* ---- the specification ----------------------------------------------------------------------- */
 
 static real element(View v, size_t i, size_t j) {
@@ -23,12 +25,14 @@ void matmul_naive(real *c, size_t ldc, View a, View b, size_t M, size_t N, size_
 
 /* ---- packing ---------------------------------------------------------------------------------- */
 
-/* A block of B, DEPTH x WIDTH, stays in the second level cache while every row of A passes by; TILE_ROWS rows of A stay in the first.
- * HEIGHT rows of A are copied at a time where A cannot be read as it lies. */
-enum { DEPTH = 384, WIDTH = 384, HEIGHT = 96, AHEAD = 8 };
+/* A block of B, DEPTH x WIDTH, stays in the second level cache (1 MB on AVX-512 machines, half of that on many others) while
+ * every row of A passes by; TILE_ROWS rows of A stay in the first. HEIGHT rows of A are copied at a time where A cannot be
+ * read as it lies. Memory is asked for AHEAD rows before it is needed. */
+enum { DEPTH = 384, WIDTH = TILE_VECTORS == 1 ? 288 : 384, HEIGHT = 96, AHEAD = 8 };
+_Static_assert(DEPTH % LANES == 0 && WIDTH % TILE_COLS == 0 && HEIGHT % TILE_ROWS == 0, "whole panels and tiles");
 
-/* Numbers from one panel of B, one tile of A to the next. A little apart: at a multiple of 4096 bytes they would push each other out
- * of the cache while they are filled side by side. */
+/* Numbers from one panel of B, one tile of A to the next. A little apart: at a multiple of 4096 bytes they would push each
+ * other out of the cache while they are filled side by side. */
 static size_t panel_stride(size_t K) { return K * TILE_COLS + LANES; }
 static size_t tile_stride(size_t K) { return K * TILE_ROWS + LANES; }
 
@@ -41,6 +45,9 @@ PER_THREAD _Alignas(64) real b_block[(DEPTH * TILE_COLS + LANES) * (WIDTH / TILE
 PER_THREAD _Alignas(64) real a_block[(DEPTH * TILE_ROWS + LANES) * (HEIGHT / TILE_ROWS)];
 
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+static size_t steps(size_t total, size_t step) { return (total + step - 1) / step; }
+/* total in `count` equal parts, rounded up to whole units */
+static size_t share(size_t total, size_t count, size_t unit) { return steps(steps(total, count), unit) * unit; }
 
 static inline const void *address(View v, size_t i, size_t j) {
     size_t size = v.stored == STORED_REAL ? sizeof(real) : sizeof(uint16_t);
@@ -81,7 +88,8 @@ typedef struct {
 } Square;
 static inline Square square(View b, size_t k, size_t n, size_t depth, size_t cols, real *space) {
     if (b.stored == STORED_REAL && depth == LANES && cols == LANES) return (Square){address(b, k, n), b.col};
-    for (size_t i = 0; i < LANES; i++) v16_store(space + i * LANES, i < cols ? load_wide(address(b, k, n + i), b.stored, depth) : v16_set(0));
+    for (size_t i = 0; i < LANES; i++)
+        v16_store(space + i * LANES, i < cols ? load_wide(address(b, k, n + i), b.stored, depth) : v16_set(0));
     return (Square){space, LANES};
 }
 
@@ -118,24 +126,31 @@ static Panels prepare_b(View b, size_t M, size_t N, size_t K) {
     return (Panels){b_block, panel_stride(K), TILE_COLS};
 }
 
-/* A [M, K], M <= HEIGHT, whose columns lie along m, into tiles [K][TILE_ROWS]. */
+/* Numbers of column k into their places in the tiles [K][TILE_ROWS]. */
+static inline void scatter(const real *from, size_t m, size_t M, size_t k, size_t K) {
+    real *to = a_block + m / TILE_ROWS * tile_stride(K) + k * TILE_ROWS;
+    for (; m < M; m += TILE_ROWS, to += tile_stride(K)) memcpy(to, from + m, TILE_ROWS * sizeof *from);
+}
+
+/* A [M, K], M <= HEIGHT, whose columns lie along m. */
 static void copy_columns(View a, size_t M, size_t K) {
     size_t whole = a.stored == STORED_REAL ? M / TILE_ROWS * TILE_ROWS : 0;
     for (size_t k = 0; k < K; k++) {
         const real *from = address(a, 0, k);
         for (size_t m = 0; m < M; m += LANES) PREFETCH(address(a, m, k + AHEAD < K ? k + AHEAD : k));
-        for (size_t m = 0; m < whole; m += TILE_ROWS) memcpy(a_block + m / TILE_ROWS * tile_stride(K) + k * TILE_ROWS, from + m, TILE_ROWS * sizeof *from);
+        scatter(from, 0, whole, k, K);
         if (whole == M) continue;
         real wide[HEIGHT + LANES];
         for (size_t m = whole; m < M; m += LANES) v16_store(wide + m, load_wide(address(a, m, k), a.stored, least(M - m, LANES)));
-        for (size_t m = whole; m < M; m += TILE_ROWS) memcpy(a_block + m / TILE_ROWS * tile_stride(K) + k * TILE_ROWS, wide + m, TILE_ROWS * sizeof *wide);
+        scatter(wide, whole, M, k, K);
     }
 }
 
 /* A [M, K], M <= HEIGHT, whose rows lie along k, widened row by row. */
 static void copy_rows(View a, size_t M, size_t K) {
     for (size_t m = 0; m < M; m++)
-        for (size_t k = 0; k < K; k += LANES) v16_store(a_block + m * DEPTH + k, load_wide(address(a, m, k), a.stored, least(K - k, LANES)));
+        for (size_t k = 0; k < K; k += LANES)
+            v16_store(a_block + m * DEPTH + k, load_wide(address(a, m, k), a.stored, least(K - k, LANES)));
 }
 
 /* Makes A readable by tiles: *next numbers on is the next tile. Rows of numbers that lie along k are read where they are. */
@@ -220,32 +235,32 @@ static void few_rows(real *c, size_t ldc, View a, View b, size_t M, size_t N, si
 
 /* ---- blocks ----------------------------------------------------------------------------------- */
 
-/* total in equal steps, at most `most`, each but the last a multiple of `unit` (as `most` is). */
-static size_t share(size_t total, size_t most, size_t unit) {
-    size_t steps = (total + most - 1) / most;
-    return steps ? ((total + steps - 1) / steps + unit - 1) / unit * unit : unit;
-}
-
 void matmul_serial(real *c, size_t ldc, View a, View b, size_t M, size_t N, size_t K, Start start) {
-    if (!K && start == BEGIN)
-        for (size_t m = 0; m < M; m++)
+    if (!M || !N) return;
+    if (!K) {
+        for (size_t m = 0; m < M && start == BEGIN; m++)
             for (size_t n = 0; n < N; n++) c[m * ldc + n] = 0;
-    if (M <= FEW) {
-        if (M) few_rows(c, ldc, a, b, M, N, K, start);
         return;
     }
-    size_t max_width = share(N, WIDTH, TILE_COLS), max_depth = share(K, DEPTH, LANES);
+    if (M <= FEW) {
+        few_rows(c, ldc, a, b, M, N, K, start);
+        return;
+    }
+    size_t max_width = share(N, steps(N, WIDTH), TILE_COLS), max_depth = share(K, steps(K, DEPTH), LANES);
     for (size_t n = 0; n < N; n += max_width)
         for (size_t k = 0; k < K; k += max_depth) {
             size_t width = least(N - n, max_width), depth = least(K - k, max_depth);
+            Start here = k ? CONTINUE : start;
             Panels panels = prepare_b(view_from(b, k, n), M, width, depth);
             for (size_t m = 0; m < M; m += HEIGHT) {
                 size_t height = least(M - m, HEIGHT), next;
                 Broadcast rows = prepare_a(view_from(a, m, k), height, width, depth, &next);
-                for (size_t i = 0; i < height; i += TILE_ROWS, rows.at += next)
-                    for (size_t j = 0; j < width; j += TILE_COLS)
-                        tile(c + (m + i) * ldc + n + j, ldc, least(height - i, TILE_ROWS), least(width - j, TILE_COLS), rows, panels.at + j / TILE_COLS * panels.next,
-                             panels.row, depth, k ? CONTINUE : start);
+                for (size_t i = 0; i < height; i += TILE_ROWS, rows.at += next) {
+                    const real *panel = panels.at;
+                    for (size_t j = 0; j < width; j += TILE_COLS, panel += panels.next)
+                        tile(c + (m + i) * ldc + n + j, ldc, least(height - i, TILE_ROWS), least(width - j, TILE_COLS), rows, panel,
+                             panels.row, depth, here);
+                }
             }
         }
 }
@@ -260,19 +275,18 @@ static int inside_parallel(void) {
 #endif
 }
 
-static size_t shares(size_t total, size_t count, size_t unit) { return ((total + count - 1) / count + unit - 1) / unit * unit; }
-
-/* Cuts C into pieces of height x width, one or a few for each thread. A piece takes its area, a share for every edge where something
- * is packed or a tile begins, and the trouble to begin at all; at the end, threads wait for the one that is late with its last piece.
- * Any cut gives the same bits. */
-static void cut(size_t M, size_t N, size_t K, size_t threads, size_t *height, size_t *width) {
+/* Cuts C into pieces of height x width, one or a few for each thread. A piece takes its area; as much as EDGE more rows and
+ * columns, for packing what lies along that edge; a little for every tile; and the trouble to begin at all. At the end, threads
+ * wait for the one that is late with its last piece. Any cut gives the same bits. */
+static void cut(size_t M, size_t N, size_t K, bool a_copied, size_t threads, size_t *height, size_t *width) {
+    enum { EDGE = 12, TILE_EDGE = 4, BEGINNING = 16384 };
     double cheapest = 0;
     for (size_t pieces = threads; pieces <= 4 * threads; pieces *= 2)
         for (size_t down = 1; down <= pieces; down *= 2) {
-            size_t h = shares(M, down, TILE_ROWS), w = shares(N, pieces / down, LANES);
-            size_t rounds = (((M + h - 1) / h) * ((N + w - 1) / w) + threads - 1) / threads;
-            double piece = (double)((h + 4) * (w + 4 * ((w + TILE_COLS - 1) / TILE_COLS)) + 4 * h) * (double)K + 16384;
-            double cost = piece * ((double)rounds + 0.125);
+            size_t h = share(M, down, TILE_ROWS), w = share(N, pieces / down, LANES);
+            size_t rounds = steps(steps(M, h) * steps(N, w), threads);
+            size_t area = (h + EDGE) * (w + TILE_EDGE * steps(w, TILE_COLS)) + (a_copied ? EDGE : TILE_EDGE) * h;
+            double cost = ((double)rounds + 0.0625) * ((double)area * (double)K + BEGINNING);
             if (!cheapest || cost < cheapest) cheapest = cost, *height = h, *width = w;
         }
 }
@@ -280,12 +294,13 @@ static void cut(size_t M, size_t N, size_t K, size_t threads, size_t *height, si
 void matmul(real *c, size_t ldc, View a, View b, size_t M, size_t N, size_t K, Start start) {
     enum { WORTH = 1 << 17 }; /* fma below which starting the threads costs more than it saves */
     size_t height = M, width = N;
-    if (thread_count() > 1 && !inside_parallel() && (double)M * (double)N * (double)K >= WORTH) cut(M, N, K, (size_t)thread_count(), &height, &width);
+    bool worth = (double)M * (double)N * (double)K >= WORTH;
+    if (worth && thread_count() > 1 && !inside_parallel()) cut(M, N, K, a.col != 1, (size_t)thread_count(), &height, &width);
     if (height >= M && width >= N) {
         matmul_serial(c, ldc, a, b, M, N, K, start);
         return;
     }
-    size_t across = (N + width - 1) / width, pieces = (M + height - 1) / height * across;
+    size_t across = steps(N, width), pieces = steps(M, height) * across;
     PARALLEL_FOR_UNEVEN
     for (size_t piece = 0; piece < pieces; piece++) {
         size_t m = piece / across * height, n = piece % across * width;

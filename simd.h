@@ -9,8 +9,7 @@
  *
  * Elementwise functions give each lane what the scalar gives, so their bits do not depend on the tier. The
  * _n forms touch n lanes (0 < n < 16) and leave the others alone. v16_load_f16 and _bf16 widen sixteen 16-bit
- * floats; v16_load_turned loads sixteen rows of four
- * so that register j holds column j.
+ * floats; v16_load_turned loads sixteen rows of four, `stride` numbers apart, so that register j holds column j.
  */
 #ifndef SIMD_H
 #define SIMD_H
@@ -216,11 +215,17 @@ SIMD float v16_largest(V16 x) {
 SIMD float32x4_t v4_load_f16_(const uint16_t *p) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
 SIMD V16 v16_load_f16(const uint16_t *p) { return (V16){v4_load_f16_(p), v4_load_f16_(p + 4), v4_load_f16_(p + 8), v4_load_f16_(p + 12)}; }
 SIMD float32x4_t v4_load_bf16_(const uint16_t *p) { return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16)); }
-SIMD V16 v16_load_bf16(const uint16_t *p) { return (V16){v4_load_bf16_(p), v4_load_bf16_(p + 4), v4_load_bf16_(p + 8), v4_load_bf16_(p + 12)}; }
+SIMD V16 v16_load_bf16(const uint16_t *p) {
+    return (V16){v4_load_bf16_(p), v4_load_bf16_(p + 4), v4_load_bf16_(p + 8), v4_load_bf16_(p + 12)};
+}
 SIMD float32x4x4_t v4_load_turned_(const float *p, size_t stride) {
-    float32x4x2_t t = vtrnq_f32(vld1q_f32(p), vld1q_f32(p + stride)), u = vtrnq_f32(vld1q_f32(p + 2 * stride), vld1q_f32(p + 3 * stride));
-    float32x4x4_t r = {{vcombine_f32(vget_low_f32(t.val[0]), vget_low_f32(u.val[0])), vcombine_f32(vget_low_f32(t.val[1]), vget_low_f32(u.val[1])),
-                        vcombine_f32(vget_high_f32(t.val[0]), vget_high_f32(u.val[0])), vcombine_f32(vget_high_f32(t.val[1]), vget_high_f32(u.val[1]))}};
+    float32x4x2_t t = vtrnq_f32(vld1q_f32(p), vld1q_f32(p + stride));
+    float32x4x2_t u = vtrnq_f32(vld1q_f32(p + 2 * stride), vld1q_f32(p + 3 * stride));
+    float32x4x4_t r;
+    for (int i = 0; i < 2; i++) {
+        r.val[i] = vcombine_f32(vget_low_f32(t.val[i]), vget_low_f32(u.val[i]));
+        r.val[i + 2] = vcombine_f32(vget_high_f32(t.val[i]), vget_high_f32(u.val[i]));
+    }
     return r;
 }
 SIMD void v16_load_turned(V16 columns[4], const float *p, size_t stride) {

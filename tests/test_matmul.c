@@ -36,8 +36,9 @@ static Factor factor(size_t rows, size_t cols, Layout layout, bool infinities) {
     for (size_t i = 0; i < lines * stride; i++) {
         bool inside = i % stride < length;
         float x = inside ? number(infinities) : bits_float(0x7FC00000u);
+        uint16_t half = inside ? (uint16_t)(draw(0x7C00) | draw(2) << 15) : 0x7E00;
         if (layout.stored == STORED_REAL) ((real *)f.block)[i] = (real)x;
-        else ((uint16_t *)f.block)[i] = layout.stored == STORED_BF16 ? (uint16_t)(float_bits(x) >> 16) : inside ? (uint16_t)(draw(0x7C00) | draw(2) << 15) : 0x7E00;
+        else ((uint16_t *)f.block)[i] = layout.stored == STORED_BF16 ? (uint16_t)(float_bits(x) >> 16) : half;
     }
     f.view = layout.across ? view(f.block, layout.stored, 1, stride) : view(f.block, layout.stored, stride, 1);
     return f;
@@ -140,11 +141,13 @@ static void test_empty(void) {
 }
 
 static void test_sixteen_bits(void) {
-    static const size_t sizes[][3] = {{1, 1, 1}, {1, 19, 33}, {3, 50, 17}, {4, 16, 16}, {9, 47, 20}, {25, 97, 31}, {3, 20, 800}, {9, 20, 400}, {10, 400, 18}, {101, 17, 20}};
+    static const size_t sizes[][3] = {{1, 1, 1},    {1, 19, 33},  {3, 50, 17},  {4, 16, 16},   {9, 47, 20},
+                                      {25, 97, 31}, {3, 20, 800}, {9, 20, 400}, {10, 400, 18}, {101, 17, 20}};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         for (int way = 0; way < 36; way++) {
             Layout la = {(Stored)(way % 3), way / 3 % 2}, lb = {(Stored)(way / 6 % 3), way / 18};
-            CHECK(agrees(matmul, sizes[i][0], sizes[i][1], sizes[i][2], la, lb, (Start)draw(2), false), "%zu x %zu x %zu, way %d", sizes[i][0], sizes[i][1], sizes[i][2], way);
+            size_t M = sizes[i][0], N = sizes[i][1], K = sizes[i][2];
+            CHECK(agrees(matmul, M, N, K, la, lb, (Start)draw(2), false), "%zu x %zu x %zu, way %d", M, N, K, way);
         }
 }
 
@@ -178,6 +181,6 @@ static void test_inside_parallel(void) {
     CHECK(!memcmp(got, expected, COUNT * M * N * sizeof *got));
 }
 
-TESTS({"the specification", test_naive}, {"sizes 1 to 17", test_small}, {"edges of tiles", test_edges}, {"infinities", test_infinities},
-      {"edges of blocks", test_blocks}, {"nothing to do", test_empty}, {"16-bit factors", test_sixteen_bits}, {"1, 2, 3, 7 threads", test_threads},
-      {"inside a parallel region", test_inside_parallel})
+TESTS({"the specification", test_naive}, {"sizes 1 to 17", test_small}, {"edges of tiles", test_edges},
+      {"infinities", test_infinities}, {"edges of blocks", test_blocks}, {"nothing to do", test_empty},
+      {"16-bit factors", test_sixteen_bits}, {"1, 2, 3, 7 threads", test_threads}, {"inside a parallel region", test_inside_parallel})
