@@ -85,8 +85,10 @@ static Texts hold_out_tail(Texts *t, double fraction) {
     if (!cut || cut >= last->length)
         bad_input("cannot hold out a fraction of so short a text: give --valid FILE, or separate documents by " END_OF_TEXT);
     add_document(&out, last->text + cut, last->length - cut, &room);
-    t->bytes -= last->length - cut;
+    t->bytes -= last->length;
+    while (cut && is_newline(last->text[cut - 1])) cut--;
     last->length = cut;
+    t->bytes += cut;
     return out;
 }
 
