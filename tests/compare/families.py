@@ -1,0 +1,127 @@
+"""Both families against PyTorch in float64: logits, loss and every gradient of random small configurations.
+
+    python tests/compare/families.py FINETUNE [COUNT [SEED]]          needs: see reference.py
+
+Each configuration is drawn from the seed, made by transformers, given weights that leave nothing near zero, and saved by
+save_pretrained in one of the forms that folders have. Tolerances: loss 1e-6, logits max|d|/max|ref| 1e-5, each gradient 1e-5 of its norm;
+of k_proj.bias 1e-4: what is added to every key shifts all scores of a row alike, so but for RoPE's turning its gradient cancels to nothing.
+"""
+import json
+import os
+import random
+import sys
+import tempfile
+
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+
+import reference
+
+
+def gpt2(rng):
+    heads, width = rng.choice([1, 2, 3, 5]), rng.choice([5, 7, 8, 11, 16])
+    ctx = rng.choice([5, 17, 33, 70])
+    return GPT2Config(vocab_size=rng.choice([7, 50, 131, 258]), n_positions=ctx, n_embd=heads * width, n_layer=rng.choice([1, 2, 3]), n_head=heads,
+                      n_inner=rng.choice([None, 13, 37, 64]), layer_norm_epsilon=rng.choice([1e-5, 1e-3, 1e-6]), tie_word_embeddings=rng.random() < 0.5,
+                      bos_token_id=0, eos_token_id=0)
+
+
+def rope(rng, ctx):
+    parameters = {"rope_type": rng.choice(["default", "default", "linear", "llama3"]), "rope_theta": rng.choice([10000.0, 500000.0, 100.0, 123456.789])}
+    if parameters["rope_type"] != "default":
+        parameters["factor"] = rng.choice([2.0, 8.0, 3.7])
+    if parameters["rope_type"] == "llama3":
+        parameters.update(low_freq_factor=1.0, high_freq_factor=rng.choice([4.0, 2.5]), original_max_position_embeddings=max(2, ctx // 2))
+    return parameters
+
+
+def llama(rng):
+    kv, group = rng.choice([1, 2, 3]), rng.choice([1, 2, 3])
+    width, ctx = rng.choice([4, 6, 8, 10, 16]), rng.choice([5, 17, 33, 70, 300])
+    own = rng.random() < 0.4 or kv * group * width < 8  # a head dimension that is not dim / heads; of four channels a norm can nearly vanish
+    return LlamaConfig(vocab_size=rng.choice([7, 50, 131, 258]), max_position_embeddings=ctx, hidden_size=kv * group * (rng.choice([9, 12, 15]) if own else width),
+                       head_dim=width if own or rng.random() < 0.5 else None, num_hidden_layers=rng.choice([1, 2, 3]), num_attention_heads=kv * group,
+                       num_key_value_heads=kv, intermediate_size=rng.choice([11, 21, 48, 67]), rms_norm_eps=rng.choice([1e-5, 1e-6, 1e-3]),
+                       attention_bias=rng.random() < 0.4, mlp_bias=rng.random() < 0.4, tie_word_embeddings=rng.random() < 0.5, rope_parameters=rope(rng, ctx),
+                       bos_token_id=0, eos_token_id=0, pad_token_id=None)
+
+
+def fill(model, seed):
+    """Nothing near zero and nothing that magnifies rounding: gains about 1, biases about 0.3, matrices that keep the size of what they multiply,
+    logits of two units."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, p in model.named_parameters():
+        if p.dim() == 1:
+            size = 0.3
+        elif "wte" in name or "embed_tokens" in name or "lm_head" in name:
+            size = 2 / p.shape[1] ** 0.5
+        elif "wpe" in name:
+            size = 0.5
+        else:                                           # GPT-2 stores [in, out]
+            size = p.shape[0 if "transformer." in name else 1] ** -0.5
+        p.data.copy_(torch.randn(p.shape, generator=generator) * size + (p.dim() == 1 and name.endswith("weight")))
+
+
+def old_style(folder):
+    """config.json as transformers 4 wrote it: rope_theta outside, rope_scaling beside it."""
+    path = os.path.join(folder, "config.json")
+    with open(path) as f:
+        config = json.load(f)
+    parameters = config.pop("rope_parameters")
+    config["rope_theta"] = parameters.pop("rope_theta")
+    config["rope_scaling"] = None if parameters["rope_type"] == "default" else parameters
+    with open(path, "w") as f:
+        json.dump(config, f)
+
+
+def make(rng, folder):
+    """A saved model, and a word about it."""
+    family, form = rng.choice(["gpt2", "llama", "llama"]), rng.choice(["f32", "f32", "bf16", "f16", "shards", "old"])
+    config = gpt2(rng) if family == "gpt2" else llama(rng)
+    model = GPT2LMHeadModel(config) if family == "gpt2" else LlamaForCausalLM(config)
+    fill(model, rng.randrange(1 << 31))
+    if form in ("bf16", "f16"):
+        model = model.to(torch.bfloat16 if form == "bf16" else torch.float16)
+    model.save_pretrained(folder, **({"max_shard_size": "10KB"} if form == "shards" else {}))
+    if family == "llama" and form == "old":
+        old_style(folder)
+    if family == "gpt2":
+        words = "gpt2  V%d T%d C%d L%d H%d F%s eps %g" % (config.vocab_size, config.n_positions, config.n_embd, config.n_layer, config.n_head, config.n_inner, config.layer_norm_epsilon)
+    else:
+        scaling = config.rope_parameters["rope_type"]
+        words = "llama V%d T%d C%d L%d H%d/%d x %s F%d eps %g theta %g%s%s%s" % (
+            config.vocab_size, config.max_position_embeddings, config.hidden_size, config.num_hidden_layers, config.num_attention_heads, config.num_key_value_heads,
+            config.head_dim, config.intermediate_size, config.rms_norm_eps, config.rope_parameters["rope_theta"], "" if scaling == "default" else " " + scaling,
+            " attention_bias" * config.attention_bias, " mlp_bias" * config.mlp_bias)
+    ctx = config.n_positions if family == "gpt2" else config.max_position_embeddings
+    length = rng.choice([4, min(ctx, 19), min(ctx, 90)])   # of one token alone the gradients of q and k are nothing but rounding
+    ids = torch.tensor([[rng.randrange(config.vocab_size) for _ in range(length)] for _ in range(rng.randrange(1, 4))])
+    return words + (" tied " if config.tie_word_embeddings else " untied ") + form, ids
+
+
+def main():
+    program, count, seed = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 24, int(sys.argv[3]) if len(sys.argv) > 3 else 1
+    torch.set_num_threads(1)
+    verdict, worst = reference.Verdict(), [0.0, 0.0, 0.0]
+    print("%9s %9s %9s  %s" % ("loss", "logits", "gradient", "configuration, and the gradient that differs most"))
+    for i in range(count):
+        with tempfile.TemporaryDirectory() as scratch:
+            rng = random.Random("%d/%d" % (seed, i))
+            folder = os.path.join(scratch, "model")
+            words, ids = make(rng, folder)
+            logits, loss, grads = reference.gradients(reference.load(folder), ids)
+            our_logits, our_loss, our_grads = reference.ours(program, folder, ids, scratch)
+        assert set(grads) == set(our_grads) and our_logits.shape == logits.shape, (sorted(grads), sorted(our_grads))
+        errors = {name: reference.relative(our_grads[name] - g, g) / (10 if name.endswith("k_proj.bias") else 1) for name, g in grads.items()}
+        name = max(errors, key=errors.get)
+        figures = abs(our_loss - loss), float((our_logits - logits).abs().max() / logits.abs().max()), errors[name]
+        print("%9.1e %9.1e %9.1e  %2d: %s; ids %dx%d; %s" % (*figures, i, words, *ids.shape, name))
+        for what, figure, tolerance in zip(("loss", "logits", name), figures, (1e-6, 1e-5, 1e-5)):
+            verdict.check("configuration %d, %s" % (i, what), figure, tolerance)
+        worst = [max(a, b) for a, b in zip(worst, figures)]
+    print("%9.1e %9.1e %9.1e  worst of %d configurations" % (*worst, count))
+    verdict.end()
+
+
+if __name__ == "__main__":
+    main()
