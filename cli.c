@@ -224,9 +224,7 @@ void cli_record(const Command *c, JsonWriter *w) {
 
 void cli_threads(const Common *common) {
     if (common->threads) thread_limit((int)common->threads);
-#ifdef _OPENMP
-#pragma omp parallel
-#endif
+    EVERY_THREAD
     fp_reset_mode();
 }
 

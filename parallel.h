@@ -11,12 +11,15 @@
 #define PARALLEL_FOR(worth) PRAGMA_(omp parallel for schedule(static) if (worth))
 /* The same for iterations of unequal length. */
 #define PARALLEL_FOR_UNEVEN PRAGMA_(omp parallel for schedule(dynamic))
+/* The statement that follows is done once by every thread. */
+#define EVERY_THREAD PRAGMA_(omp parallel)
 static inline int thread_count(void) { return omp_get_max_threads(); }
 static inline int thread_id(void) { return omp_get_thread_num(); }
 static inline void thread_limit(int n) { omp_set_num_threads(n); }
 #else
 #define PARALLEL_FOR(worth)
 #define PARALLEL_FOR_UNEVEN
+#define EVERY_THREAD
 static inline int thread_count(void) { return 1; }
 static inline int thread_id(void) { return 0; }
 static inline void thread_limit(int n) { (void)n; }
