@@ -1,6 +1,7 @@
 #include "gradcheck.h"
 
 #include "fp.h"
+#include "lora.h"
 
 #include <assert.h>
 
@@ -18,10 +19,7 @@ double batch_gradients(Model *m, Pass *p, const Batch *b, size_t samples) {
     model_begin_gradients(m, p, b->ids, b->tokens);
     for (size_t i = 0; i < b->segment_count; i += samples) {
         batch_clear(&part);
-        for (size_t j = i; j < b->segment_count && j < i + samples; j++) {
-            Segment s = b->segments[j];
-            batch_add(&part, b->ids + s.row, b->targets + s.row, b->weights + s.row, s.length);
-        }
+        for (size_t j = i; j < b->segment_count && j < i + samples; j++) batch_add_segment(&part, b, j);
         model_step(m, p, &part, 1 / weight, i == 0, &sum);
     }
     model_finish_gradients(m, p);
@@ -42,9 +40,11 @@ double gradcheck_param(Model *m, Pass *p, const Batch *b, Param *param, size_t e
         const double steps[4] = {-2, -1, 1, 2};
         for (int j = 0; j < 4; j++) {
             w[at] = (real)((double)kept + steps[j] * h);
+            adapter_refresh_rows(m); /* but not DoRA's norms, which count as constants */
             f[j] = batch_loss(m, p, b, losses);
         }
         w[at] = kept;
+        adapter_refresh_rows(m);
         double numeric = (f[0] - 8 * f[1] + 8 * f[2] - f[3]) / (12 * h), d = numeric - (double)param->g[at];
         difference += d * d, reference += numeric * numeric;
     }

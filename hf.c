@@ -145,13 +145,15 @@ void model_save_config(const Model *m, const char *dir) {
 
 void model_save(const Model *m, const char *dir) {
     StTensor *tensors = mem_new(m->count, sizeof *tensors);
+    size_t count = 0;
     for (size_t i = 0; i < m->count; i++) {
         const Param *p = m->params[i];
-        tensors[i] = (StTensor){
+        if (p->adapter) continue;
+        tensors[count++] = (StTensor){
             .name = p->name, .type = ST_F32, .rank = p->rank, .dims = {p->shape[0], p->shape[1]}, .data = p->w, .held = p->stored};
     }
     char *path = os_join(dir, "model.safetensors");
-    st_write(path, tensors, m->count);
+    st_write(path, tensors, count);
     mem_free(path), mem_free(tensors);
     model_save_config(m, dir);
 }

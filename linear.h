@@ -20,6 +20,9 @@ typedef struct {
     bool decay;          /* weight decay applies: tensors of two dimensions */
     real init_std;       /* normal initialisation; 0: see init_one */
     bool init_one;       /* gains begin at 1, everything else without a std at 0 */
+    bool frozen;         /* not trained: gets no gradient and no moments */
+    bool adapter;        /* belongs into the adapter's file, not into the model's */
+    double lr_ratio;     /* times the learning rate (LoRA+); 0: 1 */
 } Param;
 
 static inline size_t param_size(const Param *p) { return p->shape[0] * p->shape[1]; }
@@ -30,6 +33,11 @@ typedef struct {
     Param *a, *b;
     size_t rank;
     real scale;
+    Param *magnitude;    /* DoRA's m [out]; NULL: plain LoRA */
+    real *norm;          /* DoRA's n [out]: of the rows of W + scale·B A; a constant between two updates */
+    uint32_t drop_below; /* dropout p·2^24, rounded up; 0: none */
+    real kept_scale;     /* 1/(1-p) */
+    uint64_t name;       /* of the Linear, hashed: dropout depends on it */
 } Lora;
 
 typedef struct {
@@ -54,6 +62,31 @@ void linear_backward_dx(real *dx, size_t ldx, const real *dy, size_t ldy, const 
 void linear_backward_weights(const real *dy, size_t ldy, const real *x, size_t ldx, Linear *l, size_t N, Start step_start);
 /* Adds the adapter's dx (dx may be NULL) and its weights' gradients. scratch [2, N, rank]. */
 void linear_backward_lora(real *dx, size_t lddx, const real *dy, size_t ldy, const real *x, size_t ldx, Linear *l, size_t N, Start step_start, real *scratch);
+
+/* ---- what training may add to an adapter: dropout and DoRA ---- */
+
+/* Room for it in one pass, and the circumstances of a batch. */
+typedef struct {
+    real *uv;                      /* [2, N, rank] */
+    real *x;                       /* dropout: what the adapter sees of its input, [N, in] */
+    unsigned char *kept;           /* dropout: the features kept, [N, in] */
+    real *dz;                      /* DoRA: [N, width of dy] */
+    const uint64_t *keys;          /* [N]; NULL: no dropout now */
+    uint32_t seed;
+    uint64_t step;
+} Adapting;
+
+/* What     dropout: the adapter, not the base, sees x' = x·keep/(1-p), keep a function of (seed, step, Linear, key, feature)
+ *          DoRA:    y = c z + b with z = x Wᵀ + s (x' Aᵀ) Bᵀ, c = m/n
+ * Backward dropout: dx continues with v A / (1-p) at the features kept, and is left as it is at the others
+ *          DoRA:    dm = Σ dy z / n;  dz = c dy takes dy's place for dx, dA, dB (not for db)
+ * Saved    nothing: the mask and z are computed again
+ * Bits     a Linear without either has those of linear_forward and linear_backward_lora
+ * Ref      Liu et al. 2024 (DoRA), section 4.3: n is a constant */
+void adapted_forward(real *y, size_t ldy, const real *x, size_t ldx, const Linear *l, size_t N, const Adapting *t);
+/* Adds to dm's chain and leaves dz in dz (row stride ldy): for Linears with DoRA. */
+void dora_backward(real *dz, const real *dy, size_t ldy, const real *x, size_t ldx, Linear *l, size_t N, const Adapting *t);
+void adapted_backward(real *dx, size_t lddx, const real *dy, size_t ldy, const real *x, size_t ldx, Linear *l, size_t N, Start step_start, const Adapting *t);
 
 /* g_sum (of all rank 1 parameters) += Σ over tokens of dy, each column a double chain. */
 void bias_backward(double *sum, const real *dy, size_t ldy, size_t N, size_t C);

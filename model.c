@@ -1,6 +1,8 @@
 #include "model.h"
 
+#include "lora.h"
 #include "ops.h"
+#include "pattern.h"
 
 #include <assert.h>
 #include <string.h>
@@ -26,12 +28,17 @@ static void check_config(const Config *c, const char *where) {
     if (!(c->norm_eps > 0)) bad_input("%s: the norm's epsilon must be above 0", where);
 }
 
-static Param *param_new(Model *m, char *name, int rank, size_t rows, size_t columns, real init_std) {
+Param *model_add_param(Model *m, char *name, int rank, size_t rows, size_t columns) {
     Param *p = mem_new(1, sizeof *p);
-    *p = (Param){.name = name, .rank = rank, .shape = {rows, columns}, .decay = rank == 2, .init_std = init_std};
-    p->conv1d = false;
+    *p = (Param){.name = name, .rank = rank, .shape = {rows, columns}, .decay = rank == 2};
     m->params = mem_resize(m->params, m->count + 1, sizeof *m->params);
     m->params[m->count++] = p;
+    return p;
+}
+
+static Param *param_new(Model *m, char *name, int rank, size_t rows, size_t columns, real init_std) {
+    Param *p = model_add_param(m, name, rank, rows, columns);
+    p->init_std = init_std;
     return p;
 }
 
@@ -129,25 +136,59 @@ Model *model_new(const Config *config, const char *where) {
     return m;
 }
 
+void param_free(Param *p) {
+    mem_free(p->name), mem_free(p->w), mem_free(p->g), mem_free(p->m), mem_free(p->v), mem_free(p->g_sum), mem_free(p);
+}
+
 void model_free(Model *m) {
     if (!m) return;
-    for (size_t i = 0; i < m->count; i++) {
-        Param *p = m->params[i];
-        mem_free(p->name), mem_free(p->w), mem_free(p->g), mem_free(p->m), mem_free(p->v), mem_free(p->g_sum), mem_free(p);
-    }
+    adapter_free(m);
+    for (size_t i = 0; i < m->count; i++) param_free(m->params[i]);
     mem_free(m->params), mem_free(m->blocks), mem_free(m->rope), mem_free(m);
 }
 
 size_t model_parameters(const Model *m) {
     size_t total = 0;
-    for (size_t i = 0; i < m->count; i++) total += param_size(m->params[i]);
+    for (size_t i = 0; i < m->count; i++) total += m->params[i]->adapter ? 0 : param_size(m->params[i]);
     return total;
+}
+
+size_t model_trainable(const Model *m) {
+    size_t total = 0;
+    for (size_t i = 0; i < m->count; i++) total += m->params[i]->frozen ? 0 : param_size(m->params[i]);
+    return total;
+}
+
+size_t block_linears(Block *b, Linear **list) {
+    size_t count = 0;
+    for (int i = 0; i < b->qkv_count; i++) list[count++] = &b->qkv[i];
+    list[count++] = &b->out;
+    for (int i = 0; i < b->in_count; i++) list[count++] = &b->in[i];
+    list[count++] = &b->down;
+    return count;
 }
 
 Param *model_find(const Model *m, const char *name) {
     for (size_t i = 0; i < m->count; i++)
         if (!strcmp(m->params[i]->name, name)) return m->params[i];
     return NULL;
+}
+
+void model_freeze(Model *m, const char *names) {
+    for (const char *at = names, *end; at; at = *end ? end + 1 : NULL) {
+        end = at + strcspn(at, ",");
+        char *name = str_copy_n(at, (size_t)(end - at));
+        size_t found = 0;
+        for (size_t i = 0; i < m->count; i++)
+            if (name_covers(name, m->params[i]->name)) m->params[i]->frozen = true, found++;
+        if (!found) {
+            bool head = m->config.tied && !strcmp(name, "lm_head");
+            bad_input("--freeze: \"%s\" names no tensor and no module of this model: %s", name,
+                      head ? "its head is the embedding" : "give a part of a name such as embed_tokens, layers.0 or layers.*.mlp (GPT-2: wte, h.0, h.*.mlp)");
+        }
+        mem_free(name);
+    }
+    if (!model_trainable(m)) bad_input("--freeze %s leaves nothing to train", names);
 }
 
 /* ---- storage and initialisation ---- */
@@ -160,6 +201,7 @@ void model_alloc_weights(Model *m) {
 void model_alloc_training(Model *m, bool moments) {
     for (size_t i = 0; i < m->count; i++) {
         Param *p = m->params[i];
+        if (p->frozen) continue;
         p->g = mem_new(param_size(p), sizeof(real));
         if (p->rank == 1) p->g_sum = mem_new(param_size(p), sizeof(double));
         if (moments) p->m = mem_new(param_size(p), sizeof(real)), p->v = mem_new(param_size(p), sizeof(real));

@@ -48,14 +48,27 @@ typedef struct {
     int qkv_count, in_count;
 } Block;
 
+/* Rows of a matrix that are trained though the rest of it is frozen: `rows` [count, C] is what is trained, and adapter_refresh copies it
+ * into the matrix. rows NULL: there are none. */
+typedef struct {
+    Param *of, *rows;
+    int32_t *ids;                     /* ascending */
+    size_t count;
+    real *base;                       /* the matrix's own rows */
+} TrainedRows;
+
+typedef struct Adapter Adapter;       /* lora.h */
+
 typedef struct {
     Config config;
     Param *tok, *pos;                 /* pos NULL: RoPE */
     Block *blocks;
     Norm norm_f;
     Linear head;                      /* tied: head.w == tok */
-    Param **params;                   /* the registry: each tensor once, in file order */
+    Param **params;                   /* the registry: each tensor once, in file order; an adapter's after the model's */
     size_t count;
+    Adapter *adapter;                 /* NULL: none */
+    TrainedRows tok_rows, head_rows;  /* tied: the first alone */
     real *rope;                       /* [ctx, head_dim]: cos of the first half's angles, then sin */
 } Model;
 
@@ -65,10 +78,19 @@ Model *model_new(const Config *config, const char *where);
 void model_alloc_weights(Model *m);
 /* Normal initialisation; every element a function of (seed, tensor name, index). */
 void model_init(Model *m, uint32_t seed);
-/* Gradient and moments for each trainable Param. */
+/* Freezes what `names` names: tensors or modules by any whole part of their names ("embed_tokens", "layers.0", "layers.*.mlp"), commas
+ * between them. A name that matches nothing is refused, and so is freezing everything. */
+void model_freeze(Model *m, const char *names);
+/* Gradient and moments for each Param that is not frozen. */
 void model_alloc_training(Model *m, bool moments);
 void model_free(Model *m);
-size_t model_parameters(const Model *m);
+size_t model_parameters(const Model *m);      /* without an adapter's */
+size_t model_trainable(const Model *m);
+/* The Linears of a block in file order; returns how many. */
+enum { BLOCK_LINEARS = 7 };
+size_t block_linears(Block *b, Linear **list);
+Param *model_add_param(Model *m, char *name, int rank, size_t rows, size_t columns);
+void param_free(Param *p);
 Param *model_find(const Model *m, const char *name);
 
 /* ---- batches: a ragged list of segments laid end to end; there is no padding ---- */
@@ -82,10 +104,18 @@ typedef struct {
     Segment *segments;
     int32_t *ids, *targets;           /* [tokens]; a target of -1 is not supervised */
     float *weights;                   /* [tokens]; 0: skipped by head and loss */
+    uint64_t *keys;                   /* [tokens]; NULL: none, and no dropout */
+    uint32_t seed;                    /* of dropout */
+    uint64_t step;
 } Batch;
 
 /* Appends a segment; weights NULL: 1 each. Reuses the batch's memory after batch_clear. */
 void batch_add(Batch *b, const int32_t *ids, const int32_t *targets, const float *weights, size_t length);
+/* The keys of all rows from `first` on: the sample's number in the endless concatenation of epochs, and their place in the sample.
+ * Dropout, which takes place only where a batch has keys, is a function of seed, step and key. */
+void batch_key(Batch *b, size_t first, uint64_t sample);
+/* Appends segment i of another batch, with its keys, seed and step. */
+void batch_add_segment(Batch *b, const Batch *from, size_t i);
 void batch_clear(Batch *b);
 void batch_free(Batch *b);
 /* Sum of the weights of supervised tokens. */

@@ -1,5 +1,6 @@
 #include "optim.h"
 
+#include "lora.h"
 #include "parallel.h"
 #include "simd.h"
 
@@ -106,13 +107,15 @@ void optim_update(Model *m, const OptimOptions *o, size_t t, double norm) {
                    .rest1 = v16_set((real)(1 - o->beta1)),
                    .beta2 = v16_set((real)o->beta2),
                    .rest2 = v16_set((real)(1 - o->beta2)),
-                   .minus_a = v16_set(-(real)(lr / (1 - power(o->beta1, t + 1)))),
                    .d = v16_set((real)(1 / d_sqrt(1 - power(o->beta2, t + 1)))),
                    .eps = v16_set((real)o->eps),
                    .tiny = v16_set((real)0x1p-100)};
     for (size_t i = 0; i < m->count; i++) {
         Param *p = m->params[i];
-        k.decay = v16_set(p->decay ? (real)(1 - lr * o->weight_decay) : 1);
+        double rate = p->lr_ratio > 0 ? lr * p->lr_ratio : lr;
+        k.decay = v16_set(p->decay ? (real)(1 - rate * o->weight_decay) : 1);
+        k.minus_a = v16_set(-(real)(rate / (1 - power(o->beta1, t + 1))));
         if (p->g && p->m) update_param(p, &k);
     }
+    adapter_refresh(m);
 }

@@ -19,7 +19,7 @@ double optim_lr(const OptimOptions *o, size_t t);
 double optim_grad_norm(const Model *m);
 /* The first Param whose gradient is not finite, or NULL. */
 const Param *optim_non_finite(const Model *m);
-/* One update, t from 0, of every Param that has a gradient; clips by the norm just measured.
+/* One update, t from 0, of every Param that has a gradient; clips by the norm just measured. lr is times the Param's lr_ratio (LoRA+).
  *
  *     g *= min(1, clip / (norm + 1e-6))
  *     m  = beta1 m + (1-beta1) g          v = beta2 v + (1-beta2) g²

@@ -1,6 +1,7 @@
 /* pass: one forward and one backward through the model, and what they keep. Declared in model.h. */
 #include "pass.h"
 
+#include "lora.h"
 #include "ops.h"
 #include "parallel.h"
 #include "simd.h"
@@ -26,15 +27,52 @@ static void *take(Arena *a, size_t count, size_t size) {
 
 static real *take_real(Arena *a, size_t count) { return take(a, count, sizeof(real)); }
 
-static size_t lora_rank(const Model *m) {
-    size_t most = 0;
+/* What the model's adapters need: the largest rank, the widest input that is dropped from, whether there is DoRA. */
+static void carve_adapting(Arena *a, Adapting *t, const Model *m, const Widths *w, size_t N, bool backward) {
+    size_t rank = 0, dropped = 0, widest = w->qkv > w->in ? w->qkv : w->in, dora = 0;
+    for (size_t i = 0; i < m->config.layers; i++) {
+        Linear *list[BLOCK_LINEARS];
+        size_t count = block_linears(&m->blocks[i], list);
+        for (size_t j = 0; j < count; j++) {
+            const Lora *l = list[j]->lora;
+            if (!l) continue;
+            if (l->rank > rank) rank = l->rank;
+            if (l->drop_below && list[j]->in > dropped) dropped = list[j]->in;
+            if (l->magnitude) dora = widest > w->dim ? widest : w->dim;
+        }
+    }
+    t->uv = take_real(a, 2 * N * rank);
+    if (!backward) return;
+    t->x = take_real(a, N * dropped);
+    t->kept = take(a, N * dropped, 1);
+    t->dz = take_real(a, N * dora);
+}
+
+/* ---- where backward ends ----------------------------------------------------------------------------------------------------
+ * Places in forward order: 0 the embedding, then six of each block, then the last norm, then the head. */
+
+enum { NORM1, QKV, OUT, NORM2, IN, DOWN, BLOCK_PLACES };
+
+static size_t place_of(size_t layer, int part) { return 1 + layer * BLOCK_PLACES + (size_t)part; }
+
+static bool trained(const Param *p) { return p && !p->frozen; }
+
+static bool linears_trained(const Linear *l, int count) {
+    for (int i = 0; i < count; i++)
+        if (trained(l[i].w) || trained(l[i].b) || (l[i].lora && (trained(l[i].lora->a) || trained(l[i].lora->b) || trained(l[i].lora->magnitude)))) return true;
+    return false;
+}
+
+static size_t lowest_place(const Model *m) {
+    if (trained(m->tok) || trained(m->pos) || trained(m->tok_rows.rows)) return 0;
     for (size_t i = 0; i < m->config.layers; i++) {
         const Block *b = &m->blocks[i];
-        const Linear *all[] = {&b->qkv[0], &b->qkv[1], &b->qkv[2], &b->out, &b->in[0], &b->in[1], &b->down};
-        for (size_t j = 0; j < sizeof all / sizeof *all; j++)
-            if (all[j]->lora && all[j]->lora->rank > most) most = all[j]->lora->rank;
+        const bool parts[BLOCK_PLACES] = {trained(b->norm1.w) || trained(b->norm1.b), linears_trained(b->qkv, b->qkv_count), linears_trained(&b->out, 1),
+                                          trained(b->norm2.w) || trained(b->norm2.b), linears_trained(b->in, b->in_count), linears_trained(&b->down, 1)};
+        for (int part = 0; part < BLOCK_PLACES; part++)
+            if (parts[part]) return place_of(i, part);
     }
-    return most;
+    return place_of(m->config.layers, 0) + !(trained(m->norm_f.w) || trained(m->norm_f.b));
 }
 
 static void carve_kept(Arena *a, Kept *k, const Widths *w, size_t N, bool backward) {
@@ -50,26 +88,28 @@ static void carve_kept(Arena *a, Kept *k, const Widths *w, size_t N, bool backwa
 static void carve(Arena *a, Pass *p, const Model *m, size_t N, bool backward, bool recompute) {
     const Config *c = &m->config;
     const Widths *w = &p->width;
-    size_t layers = c->layers, sets = backward && !recompute ? layers : 1, threads = (size_t)thread_count();
+    size_t layers = c->layers, threads = (size_t)thread_count();
+    /* layers below the first that is trained keep nothing, like all layers without backward */
+    size_t first = !backward ? layers + 1 : p->lowest ? (p->lowest - 1) / BLOCK_PLACES : 0;
     p->x = take(a, layers + 1, sizeof *p->x);
     p->kept = take(a, layers, sizeof *p->kept);
     Kept counted = {0};
     real *stream[2] = {NULL, NULL};
     for (size_t i = 0; i <= layers; i++) {
-        /* without backward two buffers of the residual stream take turns */
-        real *x = backward || i < 2 ? take_real(a, N * c->dim) : stream[i % 2];
+        /* where nothing is kept, two buffers of the residual stream take turns */
+        real *x = i >= first || i < 2 ? take_real(a, N * c->dim) : stream[i % 2];
         if (i < 2) stream[i] = x;
         if (a->base) p->x[i] = x;
     }
     for (size_t i = 0; i < layers; i++) {
-        if (i < sets) carve_kept(a, a->base ? &p->kept[i] : &counted, w, N, backward);
+        if (i == 0 || (i > first && !recompute)) carve_kept(a, a->base ? &p->kept[i] : &counted, w, N, backward);
         else if (a->base) p->kept[i] = p->kept[0];
     }
     p->mean_f = take_real(a, N), p->rstd_f = take_real(a, N);
     p->final = take_real(a, N * c->dim);
     p->h = take_real(a, N * c->dim);
     p->act = take_real(a, N * c->ffn);
-    p->lora = take_real(a, 2 * N * lora_rank(m));
+    carve_adapting(a, &p->adapting, m, w, N, backward);
     p->attention = take_real(a, threads * attention_scratch(p->keys, c->head_dim));
     p->blocks = take(a, N, sizeof *p->blocks);
     p->position = take(a, N, sizeof *p->position);
@@ -86,12 +126,13 @@ static void carve(Arena *a, Pass *p, const Model *m, size_t N, bool backward, bo
     p->dqkv = take_real(a, N * w->qkv), p->d_o = take_real(a, N * w->q);
     p->delta = take_real(a, N * c->heads);
     p->row_of = take(a, c->vocab, sizeof *p->row_of);
+    p->columns = take_real(a, p->head_rows * (m->config.tied ? m->tok_rows : m->head_rows).count);
 }
 
 static void measure(Pass *p, const Model *m, size_t tokens, bool backward, size_t keys) {
     const Config *c = &m->config;
     size_t q = c->heads * c->head_dim, kv = c->kv_heads * c->head_dim;
-    *p = (Pass){.tokens = tokens, .backward = backward, .keys = keys};
+    *p = (Pass){.tokens = tokens, .backward = backward, .keys = keys, .lowest = lowest_place(m)};
     p->width = (Widths){.dim = c->dim, .q = q, .kv = kv, .qkv = q + 2 * kv, .heads = c->heads, .in = m->blocks[0].in_count == 2 ? 2 * c->ffn : c->ffn};
     p->shape = (Heads){.heads = c->heads, .kv_heads = c->kv_heads, .head_dim = c->head_dim, .scale = 1 / real_sqrt((real)c->head_dim)};
 }
@@ -144,8 +185,8 @@ static void norm_backward(real *dx, const real *dy, const real *x, const real *m
 }
 
 /* Linears with one input and their outputs side by side: q | k | v, gate | up. */
-static void forward_joined(real *y, size_t width, const real *x, size_t dim, const Linear *l, int count, size_t N, real *scratch) {
-    for (int i = 0; i < count; i++, y += l[i - 1].out) linear_forward(y, width, x, dim, &l[i], N, scratch);
+static void forward_joined(real *y, size_t width, const real *x, size_t dim, const Linear *l, int count, size_t N, const Adapting *t) {
+    for (int i = 0; i < count; i++, y += l[i - 1].out) adapted_forward(y, width, x, dim, &l[i], N, t);
 }
 
 static void activate(real *y, const real *in, const Block *b, size_t N, size_t F) {
@@ -165,7 +206,7 @@ void block_forward(const Model *m, Pass *p, size_t layer, size_t N, real *cache_
     Kept *k = &p->kept[layer];
     real *x = p->x[layer], *next = p->x[layer + 1];
     norm_forward(p->h, k->mean1, k->rstd1, x, &b->norm1, c, N);
-    forward_joined(k->qkv, w->qkv, p->h, c->dim, b->qkv, b->qkv_count, N, p->lora);
+    forward_joined(k->qkv, w->qkv, p->h, c->dim, b->qkv, b->qkv_count, N, &p->adapting);
     rotate(m, p, k->qkv, N, false);
     const real *keys = k->qkv + w->q, *values = keys + w->kv;
     size_t ldkv = w->qkv;
@@ -177,12 +218,12 @@ void block_forward(const Model *m, Pass *p, size_t layer, size_t N, real *cache_
         keys = cache_k, values = cache_v, ldkv = w->kv;
     }
     attention_forward(k->o, k->top, k->inv_sum, k->qkv, w->qkv, keys, values, ldkv, p->shape, p->blocks, p->block_count, p->keys, p->attention);
-    linear_forward(p->h, c->dim, k->o, w->q, &b->out, N, p->lora);
+    adapted_forward(p->h, c->dim, k->o, w->q, &b->out, N, &p->adapting);
     add(k->mid, x, p->h, N * c->dim);
     norm_forward(p->h, k->mean2, k->rstd2, k->mid, &b->norm2, c, N);
-    forward_joined(k->in, w->in, p->h, c->dim, b->in, b->in_count, N, p->lora);
+    forward_joined(k->in, w->in, p->h, c->dim, b->in, b->in_count, N, &p->adapting);
     activate(p->act, k->in, b, N, c->ffn);
-    linear_forward(p->h, c->dim, p->act, c->ffn, &b->down, N, p->lora);
+    adapted_forward(p->h, c->dim, p->act, c->ffn, &b->down, N, &p->adapting);
     add(next, k->mid, p->h, N * c->dim);
 }
 
@@ -210,6 +251,7 @@ void batch_add(Batch *b, const int32_t *ids, const int32_t *targets, const float
         b->ids = mem_resize(b->ids, b->token_room, sizeof *b->ids);
         b->targets = mem_resize(b->targets, b->token_room, sizeof *b->targets);
         b->weights = mem_resize(b->weights, b->token_room, sizeof *b->weights);
+        if (b->keys) b->keys = mem_resize(b->keys, b->token_room, sizeof *b->keys);
     }
     if (b->segment_count == b->segment_room) {
         b->segment_room = 2 * b->segment_room + 16;
@@ -222,10 +264,25 @@ void batch_add(Batch *b, const int32_t *ids, const int32_t *targets, const float
     b->tokens += length;
 }
 
+void batch_key(Batch *b, size_t first, uint64_t sample) {
+    if (!b->keys) b->keys = mem_new(b->token_room, sizeof *b->keys);
+    for (size_t n = first; n < b->tokens; n++) b->keys[n] = sample << 32 | (uint32_t)(n - first);
+}
+
+void batch_add_segment(Batch *b, const Batch *from, size_t i) {
+    Segment s = from->segments[i];
+    size_t row = b->tokens;
+    batch_add(b, from->ids + s.row, from->targets + s.row, from->weights + s.row, s.length);
+    b->seed = from->seed, b->step = from->step;
+    if (!from->keys) return;
+    if (!b->keys) b->keys = mem_new(b->token_room, sizeof *b->keys);
+    memcpy(b->keys + row, from->keys + s.row, s.length * sizeof *b->keys);
+}
+
 void batch_clear(Batch *b) { b->tokens = b->segment_count = 0; }
 
 void batch_free(Batch *b) {
-    mem_free(b->segments), mem_free(b->ids), mem_free(b->targets), mem_free(b->weights);
+    mem_free(b->segments), mem_free(b->ids), mem_free(b->targets), mem_free(b->weights), mem_free(b->keys);
     *b = (Batch){0};
 }
 
@@ -259,6 +316,7 @@ void finish_forward(const Model *m, Pass *p, size_t N) {
 
 void model_forward(const Model *m, Pass *p, const Batch *b) {
     lay_out(p, b, m->config.ctx);
+    p->adapting.keys = p->backward ? b->keys : NULL, p->adapting.seed = b->seed, p->adapting.step = b->step;
     embed(m, p, b->ids, b->tokens);
     for (size_t i = 0; i < m->config.layers; i++) block_forward(m, p, i, b->tokens, NULL, NULL);
     finish_forward(m, p, b->tokens);
@@ -295,12 +353,23 @@ void model_loss(const Model *m, Pass *p, const Batch *b, double *losses) {
     for (size_t i = 0; i < count; i++) losses[p->supervised[i]] = p->losses[i];
 }
 
+/* Of the head's rows that are trained alone: the same chains as in the whole matrix, of just those columns of dlogits. */
+static void head_rows_backward(const Model *m, Pass *p, const TrainedRows *t, size_t n, Start start) {
+    size_t C = m->config.dim, V = m->config.vocab;
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < t->count; j++) p->columns[i * t->count + j] = p->logits[i * V + (size_t)t->ids[j]];
+    matmul(t->rows->g, C, view_transposed(p->columns, t->count), view_rows(p->rows, C), t->count, C, n, start);
+}
+
 /* Loss, head gradient, and dh of the final norm's output. */
 static void head_step(const Model *m, Pass *p, const Batch *b, double scale, Start start_chain, double *sum) {
     size_t C = m->config.dim, V = m->config.vocab, count = find_supervised(p, b);
     Linear head = m->head;
-    memset(p->dh, 0, b->tokens * C * sizeof *p->dh);
+    const TrainedRows *rows_alone = m->config.tied ? &m->tok_rows : &m->head_rows;
+    bool some = rows_alone->rows && rows_alone->rows->g, below = p->lowest <= place_of(m->config.layers, 0);
+    if (below) memset(p->dh, 0, b->tokens * C * sizeof *p->dh);
     if (!count) linear_backward_weights(p->logits, V, p->rows, C, &head, 0, start_chain);
+    if (!count && some) head_rows_backward(m, p, rows_alone, 0, start_chain);
     for (size_t start = 0; start < count; start += p->head_rows) {
         size_t n = count - start < p->head_rows ? count - start : p->head_rows;
         const size_t *rows = p->supervised + start;
@@ -312,6 +381,8 @@ static void head_step(const Model *m, Pass *p, const Batch *b, double scale, Sta
             p->losses[start + i] = cross_entropy_row(p->logits + i * V, V, (size_t)b->targets[rows[i]], weight);
         }
         linear_backward_weights(p->logits, V, p->rows, C, &head, n, start ? CONTINUE : start_chain);
+        if (some) head_rows_backward(m, p, rows_alone, n, start ? CONTINUE : start_chain);
+        if (!below) continue;
         linear_backward_dx(p->drows, C, p->logits, V, &head, n, BEGIN);
         for (size_t i = 0; i < n; i++) memcpy(p->dh + rows[i] * C, p->drows + i * C, C * sizeof *p->dh);
     }
@@ -320,50 +391,62 @@ static void head_step(const Model *m, Pass *p, const Batch *b, double scale, Sta
 
 /* ---- backward ---- */
 
-static void backward_joined(real *dx, const real *dy, size_t width, const real *x, size_t dim, Linear *l, int count, size_t N, Start step, real *scratch) {
+/* dx NULL: nothing below needs it. With DoRA dz stands in dy's place, for everything but the bias. */
+static void backward_joined(real *dx, const real *dy, size_t width, const real *x, size_t dim, Linear *l, int count, size_t N, Start step, const Adapting *t) {
+    const real *d[3];
     size_t at = 0;
     for (int i = 0; i < count; at += l[i++].out) {
-        linear_backward_dx(dx, dim, dy + at, width, &l[i], N, i ? CONTINUE : BEGIN);
+        bool dora = l[i].lora && l[i].lora->magnitude;
+        d[i] = (dora ? t->dz : dy) + at;
+        if (dora) dora_backward(t->dz + at, dy + at, width, x, dim, &l[i], N, t);
+        if (dx) linear_backward_dx(dx, dim, d[i], width, &l[i], N, i ? CONTINUE : BEGIN);
         linear_backward_weights(dy + at, width, x, dim, &l[i], N, step);
     }
-    at = 0;
-    for (int i = 0; i < count; at += l[i++].out) linear_backward_lora(dx, dim, dy + at, width, x, dim, &l[i], N, step, scratch);
+    for (int i = 0; i < count; i++) adapted_backward(dx, dim, d[i], width, x, dim, &l[i], N, step, t);
 }
 
-/* p->dx: gradient of the block's output in, of its input out. Walks block_forward back. */
+/* p->dx: gradient of the block's output in, of its input out. Walks block_forward back, down to the lowest place that is trained. */
 static void block_backward(const Model *m, Pass *p, size_t layer, size_t N, Start step) {
     const Config *c = &m->config;
     Block *b = &m->blocks[layer];
     const Widths *w = &p->width;
     Kept *k = &p->kept[layer];
+    const Adapting *t = &p->adapting;
+    int lowest = p->lowest < place_of(layer, NORM1) ? -1 : (int)(p->lowest - place_of(layer, NORM1)); /* part of this block; -1: below it */
     activate(p->act, k->in, b, N, c->ffn);
-    backward_joined(p->dact, p->dx, c->dim, p->act, c->ffn, &b->down, 1, N, step, p->lora);
+    backward_joined(lowest < DOWN ? p->dact : NULL, p->dx, c->dim, p->act, c->ffn, &b->down, 1, N, step, t);
+    if (lowest == DOWN) return;
     if (b->in_count == 2) swiglu_backward(p->din, p->dact, k->in, N, c->ffn);
     else gelu_backward(p->din, p->dact, k->in, N * c->ffn);
     norm_recall(p->h, k->mean2, k->rstd2, k->mid, &b->norm2, c, N);
-    backward_joined(p->dh, p->din, w->in, p->h, c->dim, b->in, b->in_count, N, step, p->lora);
+    backward_joined(lowest < IN ? p->dh : NULL, p->din, w->in, p->h, c->dim, b->in, b->in_count, N, step, t);
+    if (lowest == IN) return;
     norm_backward(p->dx, p->dh, k->mid, k->mean2, k->rstd2, &b->norm2, c, N);
-    backward_joined(p->d_o, p->dx, c->dim, k->o, w->q, &b->out, 1, N, step, p->lora);
+    if (lowest == NORM2) return;
+    backward_joined(lowest < OUT ? p->d_o : NULL, p->dx, c->dim, k->o, w->q, &b->out, 1, N, step, t);
+    if (lowest == OUT) return;
     real *dkeys = p->dqkv + w->q, *keys = k->qkv + w->q;
     attention_backward(p->dqkv, dkeys, dkeys + w->kv, p->delta, p->d_o, k->o, k->top, k->inv_sum, k->qkv, w->qkv, keys, keys + w->kv, w->qkv, p->shape,
                        p->blocks, p->block_count, p->keys, p->attention);
     rotate(m, p, p->dqkv, N, true);
     norm_recall(p->h, k->mean1, k->rstd1, p->x[layer], &b->norm1, c, N);
-    backward_joined(p->dh, p->dqkv, w->qkv, p->h, c->dim, b->qkv, b->qkv_count, N, step, p->lora);
+    backward_joined(lowest < QKV ? p->dh : NULL, p->dqkv, w->qkv, p->h, c->dim, b->qkv, b->qkv_count, N, step, t);
+    if (lowest == QKV) return;
     norm_backward(p->dx, p->dh, p->x[layer], k->mean1, k->rstd1, &b->norm1, c, N);
 }
 
 /* Rows of the embedding (and of the learned positions) that this micro-batch touched: chains over tokens, threads own columns. */
 static void embed_backward(const Model *m, Pass *p, const Batch *b) {
     size_t C = m->config.dim;
-    real *pos = m->pos ? m->pos->g : NULL, *tok = m->tok->g ? p->embed : NULL;
+    real *pos = m->pos ? m->pos->g : NULL;
     PARALLEL_FOR(b->tokens * C > WORTH_THREADS)
     for (size_t start = 0; start < C; start += LANES) {
         size_t end = start + LANES < C ? start + LANES : C;
         for (size_t n = 0; n < b->tokens; n++) {
             const real *d = p->dx + n * C;
-            real *row = tok ? tok + (size_t)p->row_of[b->ids[n]] * C : NULL, *place = pos ? pos + p->position[n] * C : NULL;
-            for (size_t i = start; tok && i < end; i++) row[i] += d[i];
+            int32_t at = p->row_of[b->ids[n]];
+            real *row = at >= 0 ? p->embed + (size_t)at * C : NULL, *place = pos ? pos + p->position[n] * C : NULL;
+            for (size_t i = start; row && i < end; i++) row[i] += d[i];
             for (size_t i = start; pos && i < end; i++) place[i] += d[i];
         }
     }
@@ -372,15 +455,20 @@ static void embed_backward(const Model *m, Pass *p, const Batch *b) {
 void model_begin_gradients(Model *m, Pass *p, const int32_t *ids, size_t count) {
     size_t V = m->config.vocab, rows = 0;
     for (size_t i = 0; i < V; i++) p->row_of[i] = -1;
-    for (size_t i = 0; i < count; i++) p->row_of[ids[i]] = 0;
-    for (size_t i = 0; i < V; i++)
-        if (p->row_of[i] == 0) p->row_of[i] = (int32_t)rows++;
+    const TrainedRows *alone = m->tok_rows.rows && m->tok_rows.rows->g ? &m->tok_rows : NULL;
+    if (m->tok->g || alone)
+        for (size_t i = 0; i < count; i++) p->row_of[ids[i]] = 0;
+    for (size_t i = 0, j = 0; i < V; i++) {
+        while (alone && j < alone->count && (size_t)alone->ids[j] < i) j++;
+        bool out = alone && !(j < alone->count && (size_t)alone->ids[j] == i);
+        if (p->row_of[i] == 0) p->row_of[i] = out ? -1 : (int32_t)rows++;
+    }
     if (rows > p->embed_rows) {
         mem_free(p->embed);
         p->embed = mem_new(size_mul(rows, m->config.dim, "the embedding's gradient"), sizeof(real));
         p->embed_rows = rows;
     }
-    memset(p->embed, 0, rows * m->config.dim * sizeof(real));
+    if (rows) memset(p->embed, 0, rows * m->config.dim * sizeof(real));
     if (m->pos && m->pos->g) memset(m->pos->g, 0, param_size(m->pos) * sizeof(real));
     for (size_t i = 0; i < m->count; i++)
         if (m->params[i]->g_sum) memset(m->params[i]->g_sum, 0, param_size(m->params[i]) * sizeof(double));
@@ -393,22 +481,29 @@ void model_step(Model *m, Pass *p, const Batch *b, double scale, bool first, dou
     model_forward(m, p, b);
     head_step(m, p, b, scale, step, loss_sum);
     memset(p->dx, 0, b->tokens * c->dim * sizeof *p->dx);
-    norm_backward(p->dx, p->dh, p->x[c->layers], p->mean_f, p->rstd_f, &m->norm_f, c, b->tokens);
-    for (size_t i = c->layers; i-- > 0;) {
+    if (p->lowest <= place_of(c->layers, 0)) norm_backward(p->dx, p->dh, p->x[c->layers], p->mean_f, p->rstd_f, &m->norm_f, c, b->tokens);
+    for (size_t i = c->layers; i-- > 0 && p->lowest < place_of(i + 1, 0);) {
         if (p->recompute) block_forward(m, p, i, b->tokens, NULL, NULL);
         block_backward(m, p, i, b->tokens, step);
     }
-    embed_backward(m, p, b);
+    if (!p->lowest) embed_backward(m, p, b);
 }
 
 void model_finish_gradients(Model *m, Pass *p) {
     size_t V = m->config.vocab, C = m->config.dim;
-    real *g = m->tok->g;
-    if (g && !m->config.tied) memset(g, 0, param_size(m->tok) * sizeof *g);
-    for (size_t id = 0; g && id < V; id++) {
+    const TrainedRows *alone = m->tok_rows.rows && m->tok_rows.rows->g ? &m->tok_rows : NULL;
+    Param *of = alone ? alone->rows : m->tok;
+    real *g = of->g;
+    if (g && !m->config.tied) memset(g, 0, param_size(of) * sizeof *g);
+    for (size_t i = 0; g && i < (alone ? alone->count : V); i++) {
+        size_t id = alone ? (size_t)alone->ids[i] : i;
         if (p->row_of[id] < 0) continue;
         const real *row = p->embed + (size_t)p->row_of[id] * C;
-        for (size_t i = 0; i < C; i++) g[id * C + i] += row[i];
+        for (size_t j = 0; j < C; j++) g[i * C + j] += row[j];
+    }
+    for (size_t i = 0; m->adapter && i < m->adapter->count; i++) { /* dm is a sum over n */
+        const Lora *a = &m->adapter->loras[i];
+        for (size_t j = 0; a->magnitude && a->magnitude->g_sum && j < m->adapter->linears[i]->out; j++) a->magnitude->g_sum[j] /= (double)a->norm[j];
     }
     for (size_t i = 0; i < m->count; i++) {
         Param *q = m->params[i];

@@ -25,16 +25,19 @@ struct Pass {
     real **x;                         /* [layers + 1] residual stream before each block and after the last, [N, C] */
     Kept *kept;                       /* [layers]; one shared set with recompute and without backward */
     real *mean_f, *rstd_f, *final;    /* the last norm: statistics and output */
-    real *h, *act, *lora, *attention; /* scratch */
+    real *h, *act, *attention;        /* scratch */
+    Adapting adapting;                /* room for adapters, and what dropout depends on in the last forward */
     AttentionBlock *blocks;
     size_t block_count, *position;
     real *logits, *rows, *drows;      /* a block of the head */
     size_t head_rows, *supervised;
     double *losses;
     real *dx, *dh, *dact, *din, *dqkv, *d_o, *delta;
-    int32_t *row_of;                  /* [V]: row of an id in embed, -1: not in this step */
+    size_t lowest;                    /* place of the lowest Param that is trained: nothing below it is computed backward */
+    int32_t *row_of;                  /* [V]: row of an id in embed, -1: not in this step, or not trained */
     real *embed;                      /* gradient of just those rows of the embedding */
     size_t embed_rows;
+    real *columns;                    /* the columns of a block of dlogits whose head rows are trained alone */
 };
 
 Pass *pass_new_keys(const Model *m, size_t tokens, bool backward, bool recompute, size_t keys);

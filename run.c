@@ -1,6 +1,7 @@
 #include "run.h"
 
 #include "hash.h"
+#include "lora.h"
 #include "weights.h"
 
 #include <stdio.h>
@@ -95,8 +96,13 @@ void run_close(Run *r) {
 
 char *checkpoint_path(const Run *r, size_t step) { return str_format("%s/checkpoints/step-%08zu", r->out, step); }
 
-static const char *const checkpoint_files[] = {"config.json", "model.safetensors", "state.safetensors"};
-enum { CHECKPOINT_FILES = 3 };
+enum { CONFIG_FILE, WEIGHTS_FILE, MOMENTS_FILE, CHECKPOINT_FILES };
+
+static const char *const *checkpoint_files(const Model *m) {
+    static const char *const model[] = {"config.json", "model.safetensors", "state.safetensors"},
+                      *const adapter[] = {"adapter_config.json", "adapter_model.safetensors", "state.safetensors"};
+    return m->adapter ? adapter : model;
+}
 
 static StTensor tensor_of(const Param *p, const char *name, const real *data) {
     return (StTensor){.name = name, .type = ST_F32, .rank = p->rank, .dims = {p->shape[0], p->shape[1]}, .data = (const unsigned char *)data,
@@ -117,7 +123,7 @@ static void write_moments(const Model *m, const char *path) {
     mem_free(t);
 }
 
-static void write_state(const char *dir, const State *s) {
+static void write_state(const char *dir, const char *const *files, const State *s) {
     JsonWriter w = {.pretty = true};
     char *path = os_join(dir, "state.json");
     jw_object(&w, NULL);
@@ -129,10 +135,10 @@ static void write_state(const char *dir, const State *s) {
     jw_uint(&w, "log_bytes", s->log_bytes);
     jw_object(&w, "files");
     for (int i = 0; i < CHECKPOINT_FILES; i++) {
-        char *file = os_join(dir, checkpoint_files[i]), hex[65];
+        char *file = os_join(dir, files[i]), hex[65];
         OsMap map = os_map(file);
         sha256_of(map.data, map.size, hex);
-        jw_object(&w, checkpoint_files[i]);
+        jw_object(&w, files[i]);
         jw_uint(&w, "bytes", map.size), jw_string(&w, "sha256", hex);
         jw_end_object(&w);
         os_unmap(&map);
@@ -184,11 +190,12 @@ void checkpoint_save(Run *r, const Model *m, const State *state) {
     s.log_bytes = r->log_bytes;
     os_remove_tree(tmp);
     os_make_dir(tmp);
-    model_save(m, tmp);
+    if (m->adapter) adapter_save(m, tmp);
+    else model_save(m, tmp);
     write_moments(m, moments);
     char *generation = os_join(tmp, "generation_config.json");
     os_remove_tree(generation);
-    write_state(tmp, &s);
+    write_state(tmp, checkpoint_files(m), &s);
     os_sync_dir(tmp);
     os_remove_tree(place);
     os_rename(tmp, place);
@@ -209,7 +216,7 @@ static void read_tensor(const SafeTensors *f, const char *path, const Param *p, 
 }
 
 static void read_tensors(const char *dir, Model *m) {
-    char *weights = os_join(dir, "model.safetensors"), *moments = os_join(dir, "state.safetensors");
+    char *weights = os_join(dir, checkpoint_files(m)[WEIGHTS_FILE]), *moments = os_join(dir, checkpoint_files(m)[MOMENTS_FILE]);
     SafeTensors *w = st_open(weights), *s = st_open(moments);
     for (size_t i = 0; i < m->count; i++) {
         Param *p = m->params[i];
@@ -222,18 +229,19 @@ static void read_tensors(const char *dir, Model *m) {
     }
     st_close(w), st_close(s);
     mem_free(weights), mem_free(moments);
+    adapter_refresh(m);
 }
 
 /* Fails with bad_input when anything in the checkpoint is not what state.json says. */
-static State verify(const char *dir) {
+static State verify(const char *dir, const char *const *names) {
     char *path = os_join(dir, "state.json");
     JsonDoc *doc = json_read(path);
     const Json *root = json_root(doc), *files = json_need(doc, root, "files", JSON_OBJECT);
     if (json_int(doc, root, "bits_version", 0, 1 << 30, 0) != BITS_VERSION)
         bad_input("%s: written by another bits_version than %d: finish that run with the version that began it", path, BITS_VERSION);
     for (int i = 0; i < CHECKPOINT_FILES; i++) {
-        const Json *entry = json_need(doc, files, checkpoint_files[i], JSON_OBJECT);
-        char *file = os_join(dir, checkpoint_files[i]), hex[65];
+        const Json *entry = json_need(doc, files, names[i], JSON_OBJECT);
+        char *file = os_join(dir, names[i]), hex[65];
         hash_file(file, hex);
         if (strcmp(hex, json_string(doc, entry, "sha256", ""))) bad_input("%s: its SHA-256 is not the one in state.json", file);
         mem_free(file);
@@ -246,10 +254,10 @@ static State verify(const char *dir) {
     return s;
 }
 
-static bool verifies(const char *dir, State *s) {
+static bool verifies(const char *dir, const char *const *names, State *s) {
     Catch c;
     if (!setjmp(catch_begin(&c)->jump)) {
-        *s = verify(dir);
+        *s = verify(dir, names);
         catch_end(&c);
         return true;
     }
@@ -264,7 +272,7 @@ bool checkpoint_load(Run *r, Model *m, State *state) {
     State s = {0};
     while (!found && count) {
         char *dir = checkpoint_path(r, steps[--count]);
-        found = verifies(dir, &s);
+        found = verifies(dir, checkpoint_files(m), &s);
         if (found) read_tensors(dir, m);
         mem_free(dir);
     }
@@ -277,12 +285,19 @@ bool checkpoint_load(Run *r, Model *m, State *state) {
     return found;
 }
 
-void checkpoint_publish(Run *r, const Model *m, const Tokenizer *tok, size_t step) {
-    char *dir = checkpoint_path(r, step), *from = os_join(dir, "model.safetensors"), *to = os_join(r->out, "model.safetensors");
-    model_save_config(m, r->out);
-    if (tok) tokenizer_save(tok, r->out);
+static void copy_file(const char *from_dir, const char *to_dir, const char *name) {
+    char *from = os_join(from_dir, name), *to = os_join(to_dir, name);
     OsMap map = os_map(from);
     os_write_file(to, map.data, map.size);
     os_unmap(&map);
-    mem_free(dir), mem_free(from), mem_free(to);
+    mem_free(from), mem_free(to);
+}
+
+void checkpoint_publish(Run *r, const Model *m, const Tokenizer *tok, size_t step) {
+    char *dir = checkpoint_path(r, step);
+    if (m->adapter) copy_file(dir, r->out, checkpoint_files(m)[CONFIG_FILE]);
+    else model_save_config(m, r->out);
+    if (tok) tokenizer_save(tok, r->out);
+    copy_file(dir, r->out, checkpoint_files(m)[WEIGHTS_FILE]);
+    mem_free(dir);
 }

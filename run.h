@@ -6,6 +6,8 @@
  *     OUT/config.json …         the best model so far, published from its checkpoint
  *     OUT/checkpoints/step-00000120/   model.safetensors, state.safetensors (AdamW's moments), state.json, config.json
  *
+ * Of a model with an adapter both hold the adapter's two files in place of the model's.
+ *
  * A checkpoint is written as checkpoints/.tmp-step-…, synced, and renamed once, so it is there whole or not at all. The last two and
  * the best are kept.
  */
@@ -48,7 +50,7 @@ void checkpoint_save(Run *r, const Model *m, const State *s);
 /* The newest checkpoint that verifies, into the model (weights, and moments when it has them) and *s; log.jsonl is cut back to it.
  * False: there is none. Those that do not verify are named on standard error. */
 bool checkpoint_load(Run *r, Model *m, State *s);
-/* OUT/ becomes the model of checkpoint `step`: its weights with config, tokenizer. */
+/* OUT/ becomes the model (or the adapter) of checkpoint `step`: its weights with config, tokenizer. */
 void checkpoint_publish(Run *r, const Model *m, const Tokenizer *tok, size_t step);
 /* OUT/checkpoints/step-00000120 */
 char *checkpoint_path(const Run *r, size_t step);

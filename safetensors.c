@@ -29,6 +29,8 @@ struct SafeTensors {
     StTensor *tensors;
     size_t count;
     const StTensor **by_name;
+    char **notes;                    /* key, value, key, value … of __metadata__ */
+    size_t note_count;
 };
 
 const char *st_type_name(StType type) { return types[type].name; }
@@ -128,13 +130,17 @@ static void read_tensor(const Header *h, const Json *key, const Json *entry, StT
     t->bytes = bytes;
 }
 
-static void check_metadata(const Header *h, const Json *metadata) {
+static void read_metadata(SafeTensors *s, const Header *h, const Json *metadata) {
     if (metadata->kind != JSON_OBJECT)
         bad_input("%s: __metadata__ is %s, expected an object: " DAMAGED, h->path, json_kind_name(metadata->kind));
-    for (size_t i = 0; i < metadata->count; i++)
+    s->notes = mem_resize(s->notes, s->note_count + 2 * metadata->count, sizeof *s->notes);
+    for (size_t i = 0; i < metadata->count; i++) {
         if (metadata->items[i].kind != JSON_STRING)
             bad_input("%s: __metadata__ \"%.200s\" is %s, expected a string: " DAMAGED, h->path, metadata->keys[i].string,
                       json_kind_name(metadata->items[i].kind));
+        s->notes[s->note_count++] = str_copy(metadata->keys[i].string);
+        s->notes[s->note_count++] = str_copy(metadata->items[i].string);
+    }
 }
 
 /* ---- one file ---- */
@@ -198,7 +204,7 @@ static void open_file(SafeTensors *s, const char *path) {
     StTensor *tensors = s->tensors + s->count;
     size_t count = 0;
     for (size_t i = 0; i < root->count; i++) {
-        if (json_is(&root->keys[i], "__metadata__")) check_metadata(&h, &root->items[i]);
+        if (json_is(&root->keys[i], "__metadata__")) read_metadata(s, &h, &root->items[i]);
         else read_tensor(&h, &root->keys[i], &root->items[i], &tensors[count++]);
     }
     sort_stable(tensors, count, sizeof *tensors, by_offset, NULL);
@@ -336,8 +342,16 @@ const StTensor *st_find(const SafeTensors *s, const char *name) {
     return NULL;
 }
 
+const char *st_note(const SafeTensors *s, const char *key) {
+    for (size_t i = 0; i < s->note_count; i += 2)
+        if (!strcmp(s->notes[i], key)) return s->notes[i + 1];
+    return NULL;
+}
+
 void st_close(SafeTensors *s) {
     if (!s) return;
+    for (size_t i = 0; i < s->note_count; i++) mem_free(s->notes[i]);
+    mem_free(s->notes);
     for (size_t i = 0; i < s->count; i++) mem_free((char *)s->tensors[i].name);
     for (size_t i = 0; i < s->files; i++) os_unmap(&s->maps[i]), mem_free(s->paths[i]);
     mem_free(s->maps), mem_free(s->paths), mem_free(s->tensors), mem_free((void *)s->by_name), mem_free(s);
@@ -374,11 +388,12 @@ void st_tensors_hash(const char *path, char hex[65]) {
 
 /* ---- writing ---- */
 
-static void write_header(OsFile *f, const StTensor *tensors, size_t count) {
+static void write_header(OsFile *f, const StTensor *tensors, size_t count, const char *key, const char *value) {
     JsonWriter w = {0};
     jw_object(&w, NULL);
     jw_object(&w, "__metadata__");
     jw_string(&w, "format", "pt");
+    if (key) jw_string(&w, key, value);
     jw_end_object(&w);
     uint64_t offset = 0;
     for (size_t i = 0; i < count; i++) {
@@ -429,9 +444,11 @@ static void write_data(OsFile *f, const StTensor *t) {
     }
 }
 
-void st_write(const char *path, const StTensor *tensors, size_t count) {
+void st_write(const char *path, const StTensor *tensors, size_t count) { st_write_noted(path, tensors, count, NULL, NULL); }
+
+void st_write_noted(const char *path, const StTensor *tensors, size_t count, const char *key, const char *value) {
     OsFile *f = os_create(path);
-    write_header(f, tensors, count);
+    write_header(f, tensors, count, key, value);
     for (size_t i = 0; i < count; i++) write_data(f, &tensors[i]);
     os_commit(f);
 }

@@ -2,6 +2,7 @@
 
 #include "decimal.h"
 #include "eval.h"
+#include "lora.h"
 #include "os.h"
 #include "parallel.h"
 #include "progress.h"
@@ -63,7 +64,7 @@ size_t training_bytes(const Training *t) {
     for (size_t i = 0; i < t->model->count; i++) {
         const Param *p = t->model->params[i];
         weights += param_size(p) * (p->stored == STORED_REAL ? sizeof(real) : 2);
-        training += param_size(p) * (3 * sizeof(real) + (p->rank == 1 ? sizeof(double) : 0));
+        if (!p->frozen) training += param_size(p) * (3 * sizeof(real) + (p->rank == 1 ? sizeof(double) : 0));
     }
     return weights + training + pass_bytes(t->model, pass_tokens(t), true, t->recompute);
 }
@@ -96,9 +97,12 @@ static size_t gather_batch(Loop *l, size_t k) {
     uint64_t from = (uint64_t)k * t->batch, to = from + t->batch < t->end ? from + t->batch : t->end;
     batch_clear(&l->batch);
     for (uint64_t i = from; i < to; i++) {
+        size_t first = l->batch.tokens;
         l->first_segment[i - from] = l->batch.segment_count;
         t->source.add(t->source.self, order_sample(&l->order, i), &l->batch);
+        batch_key(&l->batch, first, i);
     }
+    l->batch.seed = t->seed, l->batch.step = k;
     l->first_segment[to - from] = l->batch.segment_count;
     return (size_t)(to - from);
 }
@@ -115,10 +119,7 @@ static double gradients(Loop *l, size_t k, double *weight) {
     for (size_t i = 0; i < samples; i += t->micro_batch) {
         size_t end = i + t->micro_batch < samples ? i + t->micro_batch : samples;
         batch_clear(&l->part);
-        for (size_t j = l->first_segment[i]; j < l->first_segment[end]; j++) {
-            Segment s = b->segments[j];
-            batch_add(&l->part, b->ids + s.row, b->targets + s.row, b->weights + s.row, s.length);
-        }
+        for (size_t j = l->first_segment[i]; j < l->first_segment[end]; j++) batch_add_segment(&l->part, b, j);
         model_step(t->model, l->pass, &l->part, 1 / *weight, i == 0, &sum);
     }
     model_finish_gradients(t->model, l->pass);
@@ -141,6 +142,7 @@ size_t training_time_steps(Training *t, double minutes) {
     real **kept = mem_new(m->count, sizeof *kept);
     for (size_t i = 0; i < m->count; i++) {
         size_t n = param_size(m->params[i]);
+        if (!m->params[i]->m) continue;
         kept[i] = mem_new(n, sizeof(real));
         memcpy(kept[i], m->params[i]->w, n * sizeof(real));
     }
@@ -152,11 +154,13 @@ size_t training_time_steps(Training *t, double minutes) {
     double seconds = (os_seconds() - started) / TRIALS;
     for (size_t i = 0; i < m->count; i++) {
         Param *p = m->params[i];
+        if (!p->m) continue;
         memcpy(p->w, kept[i], param_size(p) * sizeof(real));
         memset(p->m, 0, param_size(p) * sizeof(real)), memset(p->v, 0, param_size(p) * sizeof(real));
         mem_free(kept[i]);
     }
     mem_free(kept);
+    adapter_refresh(m);
     loop_end(&l);
     size_t steps = (size_t)(minutes * 60 / seconds);
     return steps ? steps : 1;

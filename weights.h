@@ -41,6 +41,9 @@ void st_close(SafeTensors *s);
  * type, rank, dims, data, held. Streams: what an ST_F32 tensor holds in another type is converted on the way: 16-bit weights
  * are widened, a `real` that is a double (finetune-f64) is narrowed. Durable (os_create … os_commit). */
 void st_write(const char *path, const StTensor *tensors, size_t count);
+/* With one more entry in __metadata__, which readers of tensors pass over; and that entry of an open file, or NULL. */
+void st_write_noted(const char *path, const StTensor *tensors, size_t count, const char *key, const char *value);
+const char *st_note(const SafeTensors *s, const char *key);
 
 /* SHA-256 over the tensors sorted by name (spec.md section 5) of one file or of a folder's model file or shards. */
 void st_tensors_hash(const char *path, char hex[65]);
