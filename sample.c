@@ -107,14 +107,14 @@ static size_t unsettled(const Buf *text, size_t shown, const GenerateOptions *o)
     return hold;
 }
 
-/* Where the first stop string begins, or SIZE_MAX. */
-static size_t find_stop(const Buf *text, const GenerateOptions *o) {
-    size_t first = SIZE_MAX;
-    for (size_t i = 0; i < o->stop_count; i++) {
-        const char *at = text->len ? strstr(text->data, o->stops[i]) : NULL;
-        if (at && (size_t)(at - text->data) < first) first = (size_t)(at - text->data);
-    }
-    return first;
+/* Where the first stop string begins, or SIZE_MAX; none begins in what was shown. Not strstr: a text may hold a byte 0. */
+static size_t find_stop(const Buf *text, size_t shown, const GenerateOptions *o) {
+    for (size_t at = shown; at < text->len; at++)
+        for (size_t i = 0; i < o->stop_count; i++) {
+            size_t n = strlen(o->stops[i]);
+            if (n <= text->len - at && !memcmp(text->data + at, o->stops[i], n)) return at;
+        }
+    return SIZE_MAX;
 }
 
 static bool is_end(const Model *m, const Tokenizer *tok, int32_t id) {
@@ -144,14 +144,15 @@ StopReason generate(const Model *m, Tokenizer *tok, Cache *cache, Ids *ids, cons
         }
         ids_push(ids, id);
         if (tok) tokenizer_decode_next(tok, &state, id, false, text);
-        size_t stop = find_stop(text, o);
+        size_t stop = find_stop(text, shown, o);
         if (stop != SIZE_MAX) {
             text->len = stop, text->data[stop] = 0;
             reason = STOP_STRING;
             break;
         }
         size_t settled = text->len - unsettled(text, shown, o);
-        if (o->show && settled > shown) o->show(o->context, text->data + shown, settled - shown), shown = settled;
+        if (o->show && settled > shown) o->show(o->context, text->data + shown, settled - shown);
+        shown = settled;
         if (os_interrupted && !o->whole) {
             reason = STOP_INTERRUPT;
             break;
