@@ -33,18 +33,19 @@ def load(folder, dtype=torch.float64):
 
 
 def pair_losses(model, ids):
-    """Logits of rows of ids, and -log p of each next token."""
-    logits = model(ids).logits
+    """-log p of the next token, of all but the last of each row."""
+    logits = model(ids[:, :-1]).logits
     assert logits.dtype == next(model.parameters()).dtype
-    return logits, torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
+    return torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
 
 
 def gradients(model, ids):
     """Logits, mean next-token loss and its gradients by name."""
     model.zero_grad()
-    logits, losses = pair_losses(model, ids)
-    losses.mean().backward()
-    return logits.detach(), float(losses.mean().detach()), {name: p.grad for name, p in model.named_parameters()}
+    loss = pair_losses(model, ids).mean()
+    loss.backward()
+    with torch.no_grad():
+        return model(ids).logits, loss.item(), {name: p.grad for name, p in model.named_parameters()}
 
 
 def run(program, *arguments):
