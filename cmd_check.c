@@ -2,6 +2,7 @@
 #include "commands.h"
 #include "gradcheck.h"
 #include "hash.h"
+#include "lora.h"
 #include "os.h"
 #include "weights.h"
 
@@ -10,8 +11,8 @@
 
 typedef struct {
     Common common;
-    const char *model, *ids, *out;
-    bool force, tensors;
+    const char *model, *adapter, *ids, *out;
+    bool force, tensors, other_base;
     size_t elements;
 } Options;
 
@@ -78,6 +79,8 @@ static void check_length(const char *path, size_t length, const Config *c) {
 
 static bool parse_model_flags(Options *o, const char *name, const char *summary, const char *example, int argc, char **argv) {
     Flag flags[] = {{"--model", FLAG_TEXT, EXECUTION, &o->model, 0, 0, "DIR", "model folder, or a llama2.c .bin", false},
+                    {"--adapter", FLAG_TEXT, EXECUTION, &o->adapter, 0, 0, "DIR", "an adapter on the model, ours or PEFT's; check grad: its gradients alone", false},
+                    {"--other-base", FLAG_SWITCH, EXECUTION, &o->other_base, 0, 0, NULL, "the adapter may have been trained on another model", false},
                     {"--ids", FLAG_TEXT, EXECUTION, &o->ids, 0, 0, "FILE.json", "array of equally long rows of token ids", false},
                     {"--out", FLAG_TEXT, EXECUTION, &o->out, 0, 0, "F.safetensors", "file to write", false},
                     {"--force", FLAG_SWITCH, EXECUTION, &o->force, 0, 0, NULL, "replace the file when it exists", false},
@@ -99,6 +102,7 @@ static int check_logits(int argc, char **argv) {
         return 0;
     if (!o.out) bad_input("check logits needs --out F.safetensors");
     Model *m = model_load(o.model, true);
+    if (o.adapter) adapter_load(m, o.adapter, o.model, o.other_base);
     const Config *c = &m->config;
     IdRows ids = read_ids(o.ids, c, 1);
     check_length(o.ids, ids.length, c);
@@ -123,12 +127,14 @@ static int check_logits(int argc, char **argv) {
 
 static void write_gradients(const Model *m, const char *path) {
     StTensor *t = mem_new(m->count, sizeof *t);
+    size_t count = 0;
     for (size_t i = 0; i < m->count; i++) {
         const Param *p = m->params[i];
-        t[i] = (StTensor){.name = p->name, .type = ST_F32, .rank = p->rank, .dims = {p->shape[0], p->shape[1]}, .data = (const unsigned char *)p->g,
+        if (p->frozen) continue;
+        t[count++] = (StTensor){.name = p->name, .type = ST_F32, .rank = p->rank, .dims = {p->shape[0], p->shape[1]}, .data = (const unsigned char *)p->g,
                           .bytes = param_size(p) * 4};
     }
-    st_write(path, t, m->count);
+    st_write(path, t, count);
     mem_free(t);
 }
 
@@ -137,6 +143,7 @@ static int compare_gradients(Model *m, Pass *p, const Batch *b, const Options *o
     double worst = 0, *losses = mem_new(b->tokens, sizeof *losses);
     const char *where = "";
     for (size_t i = 0; i < m->count; i++) {
+        if (m->params[i]->frozen) continue;
         double error = gradcheck_param(m, p, b, m->params[i], o->elements, losses);
         ResultLine r = result_begin(o->common.json);
         result_text(&r, "tensor", m->params[i]->name), result_number(&r, "error", error);
@@ -162,6 +169,7 @@ static int check_grad(int argc, char **argv) {
     if (!o.out) return os_run_beside("finetune-f64", "check", "grad", argc, argv);
 #endif
     Model *m = model_load(o.model, false);
+    if (o.adapter) adapter_load(m, o.adapter, o.model, o.other_base);
     IdRows ids = read_ids(o.ids, &m->config, 2);
     size_t pairs = ids.length - 1;
     check_length(o.ids, pairs, &m->config);
