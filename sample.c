@@ -123,11 +123,18 @@ static bool is_end(const Model *m, const Tokenizer *tok, int32_t id) {
     return !m->config.eos_count && tok && id == tokenizer_eos(tok);
 }
 
+/* A metaspace tokenizer puts a space in front of a text: it is left out when the answer is the text's beginning, after BOS alone. */
+static bool text_begun(const Tokenizer *tok, const Ids *ids) {
+    for (size_t i = 0; tok && i < ids->count; i++)
+        if (!tokenizer_is_special(tok, ids->data[i])) return true;
+    return false;
+}
+
 StopReason generate(const Model *m, Tokenizer *tok, Cache *cache, Ids *ids, const GenerateOptions *o, Buf *text) {
     size_t V = m->config.vocab, shown = text->len, prompt = ids->count;
     real *logits = mem_new(V, sizeof *logits);
     Sampler *s = sampler_new(V);
-    Decoding state = {.begun = true};
+    Decoding state = {.begun = text_begun(tok, ids)};
     StopReason reason = STOP_TOKENS;
     assert(prompt >= 1 && cache_length(cache) == 0);
     for (size_t n = 0; n < o->tokens; n++) {
