@@ -16,6 +16,19 @@ static bool is_run(const char *out) {
     return there;
 }
 
+/* What a run that was killed before its run.json stood there leaves: its lock and a temporary file. */
+static bool is_leftover(const char *out) {
+    size_t count;
+    char **names = os_list(out, &count);
+    bool leftover = true;
+    for (size_t i = 0; i < count; i++) {
+        leftover = leftover && (!strcmp(names[i], "run.lock") || str_starts(names[i], "run.json.tmp-"));
+        mem_free(names[i]);
+    }
+    mem_free(names);
+    return leftover;
+}
+
 /* Names the first line in which two run.json differ. */
 static _Noreturn void refuse_settings(const char *out, const Buf *old, const Buf *new) {
     const char *a = old->data, *b = new->data;
@@ -24,47 +37,57 @@ static _Noreturn void refuse_settings(const char *out, const Buf *old, const Buf
         if (n != k || memcmp(a, b, n) || !a[n] || !b[k]) {
             a += strspn(a, " "), b += strspn(b, " ");
             bad_input("%s: this run was begun with %.*s, now it is %.*s: give the same flags and files to --resume, or another --out", out,
-                      (int)strcspn(a, "\n"), a, (int)strcspn(b, "\n"), b);
+                      (int)strcspn(a, ",\n"), a, (int)strcspn(b, ",\n"), b);
         }
         a += n + 1, b += k + 1;
     }
 }
 
-/* Removes an old run; a folder that holds anything else stays as it is. The lock is ours already. */
+/* Removes an old run, or what is left of one, but for the lock, which is ours already, and run.json, which is about to be replaced:
+ * as long as it stands there, the folder is known to be a run. */
 static void clear_run(const char *out) {
     size_t count;
     char **names = os_list(out, &count);
-    if (count > 1 && !is_run(out)) bad_input("%s exists and is no run of finetune: --force does not replace it; name another --out", out);
     for (size_t i = 0; i < count; i++) {
         char *path = os_join(out, names[i]);
-        if (strcmp(names[i], "run.lock")) os_remove_tree(path);
+        if (strcmp(names[i], "run.lock") && strcmp(names[i], "run.json")) os_remove_tree(path);
         mem_free(path), mem_free(names[i]);
     }
     mem_free(names);
 }
 
-Run *run_open(const char *out, const Buf *settings, bool resume, bool force) {
+/* Refuses before anything is written, the lock included. True: there is a run to go on with. */
+static bool may_open(const char *out, const char *settings_path, const Buf *settings, bool resume, bool force) {
     bool exists = os_exists(out);
     if (exists && !os_is_dir(out)) bad_input("%s exists and is no folder: name another --out", out);
     if (exists && !resume && !force) bad_input("%s exists: name another --out, add --resume to go on with it, or --force to replace it", out);
-    if (resume && (!exists || !is_run(out))) bad_input("%s holds no run to resume: leave out --resume to begin one", out);
+    if (exists && force && !is_run(out) && !is_leftover(out))
+        bad_input("%s exists and is no run of finetune: --force does not replace it; name another --out", out);
+    if (!resume) return false;
+    if (!exists || (!is_run(out) && !is_leftover(out))) bad_input("%s holds no run to resume: leave out --resume to begin one", out);
+    if (!is_run(out)) return false; /* it was killed before its first file: from the start */
+    Buf old = os_read(settings_path);
+    if (old.len != settings->len || memcmp(old.data, settings->data, old.len)) refuse_settings(out, &old, settings);
+    buf_free(&old);
+    return true;
+}
+
+Run *run_open(const char *out, const Buf *settings, bool resume, bool force) {
     Run *r = mem_new(1, sizeof *r);
     r->out = str_copy(out);
-    os_make_dir(out);
     char *lock = os_join(out, "run.lock"), *settings_path = os_join(out, "run.json"), *log = os_join(out, "log.jsonl"),
          *timing = os_join(out, "timing.jsonl"), *checkpoints = os_join(out, "checkpoints");
-    char *refusal = str_format("%s: another finetune is training here: wait for it, or name another --out", out);
-    r->lock = os_lock(lock, refusal);
-    if (exists && !resume) clear_run(out);
-    if (resume) {
-        Buf old = os_read(settings_path);
-        if (old.len != settings->len || memcmp(old.data, settings->data, old.len)) refuse_settings(out, &old, settings);
-        buf_free(&old);
-    } else os_write_file(settings_path, settings->data, settings->len);
+    resume = may_open(out, settings_path, settings, resume, force);
+    os_make_dir(out);
+    r->lock = os_lock(lock, "another finetune is training here: wait for it, or name another --out");
+    if (!resume) {
+        clear_run(out);
+        os_write_file(settings_path, settings->data, settings->len);
+    }
     os_make_dir(checkpoints);
     r->log = os_log_open(log);
     r->timing = os_log_open(timing);
-    mem_free(lock), mem_free(settings_path), mem_free(log), mem_free(timing), mem_free(checkpoints), mem_free(refusal);
+    mem_free(lock), mem_free(settings_path), mem_free(log), mem_free(timing), mem_free(checkpoints);
     return r;
 }
 
@@ -268,7 +291,7 @@ static bool verifies(const char *dir, const char *const *names, State *s) {
 bool checkpoint_load(Run *r, Model *m, State *state) {
     size_t count, *steps = list_steps(r, &count);
     char *log = os_join(r->out, "log.jsonl");
-    bool found = false;
+    bool found = false, there = count > 0;
     State s = {0};
     while (!found && count) {
         char *dir = checkpoint_path(r, steps[--count]);
@@ -276,6 +299,7 @@ bool checkpoint_load(Run *r, Model *m, State *state) {
         if (found) read_tensors(dir, m);
         mem_free(dir);
     }
+    if (!found && there) bad_input("%s/checkpoints: none of its checkpoints is whole: restore one, or begin anew with --force", r->out);
     os_log_close(r->log);
     os_truncate(log, s.log_bytes);
     r->log = os_log_open(log);
