@@ -196,9 +196,10 @@ static size_t *list_steps(const Run *r, size_t *count) {
 }
 
 static void prune(const Run *r, const State *s) {
-    size_t count, *steps = list_steps(r, &count);
-    for (size_t i = 0; i + 2 < count; i++) {
-        if (steps[i] == s->best_step) continue;
+    size_t count, *steps = list_steps(r, &count), end = count;
+    while (end && steps[end - 1] > s->step) end--; /* later ones did not verify when this run was resumed */
+    for (size_t i = 0; i < count; i++) {
+        if (steps[i] == s->best_step || (i < end && i + 2 >= end)) continue;
         char *path = checkpoint_path(r, steps[i]);
         os_remove_tree(path);
         mem_free(path);
