@@ -273,8 +273,8 @@ static void settle_targets(Model *m, const JsonDoc *doc, const SafeTensors *s, L
             bool chosen = lora_selects(o, module, &which), there = has_tensors(s, module);
             if (chosen) used[which] = true;
             if (chosen != there && (!narrow || there))
-                bad_input("%s: %s %s target_modules, but %s holds %s tensors of it", json_name(doc), module, chosen ? "is among the" : "is not among the", TENSORS,
-                          there ? "" : "no");
+                bad_input("%s: %s %s target_modules, but %s holds %stensors of it", json_name(doc), module, chosen ? "is among the" : "is not among the", TENSORS,
+                          there ? "" : "no ");
             if (there) {
                 present = mem_resize(present, present_count + 1, sizeof *present);
                 present[present_count++] = module;
