@@ -9,14 +9,13 @@
  * never quiet the best single calls say more. */
 #define _GNU_SOURCE
 #include "../matmul.h"
-#include "../parallel.h"
-#include "../simd.h"
+
+#include "bench.h"
 
 #include <dlfcn.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 typedef void (*Sgemm)(int order, int transpose_a, int transpose_b, int M, int N, int K, float alpha, const float *a, int lda,
                       const float *b, int ldb, float beta, float *c, int ldc);
@@ -25,21 +24,6 @@ typedef void (*Product)(real *c, size_t ldc, View a, View b, size_t M, size_t N,
 static Product other, other_serial;
 static int rounds = 9;
 static const char *filter = "";
-
-/* One thread is timed by the processor time it gets: neighbours then cost only what they take of caches and memory. */
-static double now(void) {
-    struct timespec t;
-    clock_gettime(thread_count() == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static void ascending(double *x, int n) {
-    for (int i = 1; i < n; i++)
-        for (int j = i; j && x[j] < x[j - 1]; j--) {
-            double t = x[j];
-            x[j] = x[j - 1], x[j - 1] = t;
-        }
-}
 
 static float *numbers(size_t n) {
     float *x = aligned_alloc(64, (n * sizeof *x + 63) / 64 * 64);
@@ -109,30 +93,6 @@ static void bench(Case t) {
     printf(t.M == 1 ? "  %.1f GB/s\n" : "\n", 4.0 * (double)(t.K * t.N) / a[rounds / 2] * 1e-9);
     fflush(stdout);
     free(t.a), free(t.b), free(t.c);
-}
-
-static volatile float kept[1024]; /* what is kept must be computed */
-
-/* Twenty-four independent chains: as many fma as the processor has room for. */
-static double peak(int threads) {
-    enum { STEPS = 1 << 20, CHAINS = 24 / (LANES * sizeof(float) / 64) };
-    double best = 1e9;
-    for (int round = 0; round < 5; round++) {
-        double begin = now();
-        PARALLEL_FOR(1)
-        for (int i = 0; i < threads; i++) {
-            V16 c[CHAINS], x = v16_set(0.5f), y = v16_set(1.0f);
-            for (int j = 0; j < CHAINS; j++) c[j] = v16_set((float)j);
-            for (int step = 0; step < STEPS; step++)
-#pragma GCC unroll 24
-                for (int j = 0; j < CHAINS; j++) c[j] = v16_fma(c[j], x, y);
-            kept[i] = 0;
-            for (int j = 0; j < CHAINS; j++) kept[i] += v16_total(c[j]);
-        }
-        double t = now() - begin;
-        best = t < best ? t : best;
-    }
-    return 2.0 * STEPS * CHAINS * LANES * threads / best * 1e-9;
 }
 
 /* Reading memory that no cache holds, eight lines at a time. */
