@@ -29,11 +29,16 @@ TIER_x86-64-v3 = $(V3)
 TIER_x86-64-v4 = $(V4)
 TIER = $(TIER_$(ARCH))
 
-# gcc fuses a*b+c across statements unless told not to; tcc knows neither flag.
-STRICT := $(shell echo 'int x;' | $(CC) -std=c11 -ffp-contract=off -fno-math-errno -x c -c -o /dev/null - 2>/dev/null && echo -std=c11 -ffp-contract=off -fno-math-errno)
-WARN := $(shell echo 'int x;' | $(CC) -Wall -Wextra -Wshadow -Wdouble-promotion -Wstrict-prototypes -Wmissing-prototypes -x c -c -o /dev/null - 2>/dev/null && echo -Wall -Wextra -Wshadow -Wdouble-promotion -Wstrict-prototypes -Wmissing-prototypes)
+# What the compiler knows of these. (Never -o /dev/null: tcc removes its output before it writes, and root would lose the device.)
+known = $(shell $(CC) $(1) -E -x c - </dev/null >/dev/null 2>&1 && echo "$(1)")
+# gcc fuses a*b+c across statements unless told not to.
+STRICT := $(call known,-std=c11 -ffp-contract=off -fno-math-errno)
+WARN := $(call known,-Wall -Wextra -Wshadow -Wdouble-promotion -Wstrict-prototypes -Wmissing-prototypes)
+# Dependencies on headers; tcc knows -MD only.
+DEPS := $(if $(filter tcc%,$(notdir $(CC))),-MD,-MMD -MP)
 ifneq ($(OPENMP),0)
-  OMP := $(shell printf '\043include <omp.h>\nint main(void){return omp_get_max_threads()==0;}' | $(CC) -fopenmp -x c -o /dev/null - 2>/dev/null && echo -fopenmp)
+  OMP := $(shell t=$$(mktemp) && printf '\043include <omp.h>\nint main(void){return omp_get_max_threads()==0;}' | \
+    $(CC) -fopenmp -x c -o $$t - 2>/dev/null && echo -fopenmp; rm -f $$t)
 endif
 CFLAGS ?=
 MAKEFLAGS += --jobs=$(shell nproc 2>/dev/null || echo 2)
@@ -58,33 +63,79 @@ FORCE:
 
 # The main job, whole; base is the longer run that the claims and the README's figures stand on.
 OUT =
-demo: finetune
+demo: finetune   ## stories, tokenizer, a model, what it writes and knows: three minutes
 	sh tinystories/demo.sh demo $(or $(OUT),demo-out)
-base: finetune
+base: finetune   ## the same, larger: twenty minutes
 	sh tinystories/demo.sh base $(or $(OUT),base-out)
 
 # main runs before the CPU is known to have the tier, so it is compiled for the baseline.
 $(DIR)/main.o: main.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -DBUILT_FOR='"$(ARCH)"' -MMD -MP -c -o $@ $<
+	$(CC) $(ALL_CFLAGS) -DBUILT_FOR='"$(ARCH)"' $(DEPS) -c -o $@ $<
 $(DIR)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(TIER) -MMD -MP -c -o $@ $<
+	$(CC) $(ALL_CFLAGS) $(TIER) $(DEPS) -c -o $@ $<
 $(DIR)/f64/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -DREAL_F64 -MMD -MP -c -o $@ $<
+	$(CC) $(ALL_CFLAGS) -DREAL_F64 $(DEPS) -c -o $@ $<
 $(DIR)/finetune: $(DIR)/main.o $(LIBRARY)
 	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS)
 $(DIR)/f64/finetune: $(DIR)/f64/main.o $(LIBRARY64)
 	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS)
 $(DIR)/test_%: tests/test_%.c $(LIBRARY)
-	$(CC) $(ALL_CFLAGS) $(TIER) -MMD -MP -o $@ $^ $(LDLIBS)
+	$(CC) $(ALL_CFLAGS) $(TIER) $(DEPS) -o $@ $^ $(LDLIBS)
 $(DIR)/f64/grad_%: tests/grad_%.c $(LIBRARY64)
-	$(CC) $(ALL_CFLAGS) -DREAL_F64 -MMD -MP -o $@ $^ $(LDLIBS)
+	$(CC) $(ALL_CFLAGS) -DREAL_F64 $(DEPS) -o $@ $^ $(LDLIBS)
+
+$(DIR)/golden: tests/golden.c $(LIBRARY)
+	$(CC) $(ALL_CFLAGS) $(TIER) $(DEPS) -o $@ $^ $(LDLIBS)
+$(DIR)/bench_%: tests/bench_%.c $(LIBRARY)
+	$(CC) $(ALL_CFLAGS) $(TIER) $(DEPS) -o $@ $^ $(LDLIBS) -ldl
+# As ./finetune has it: check grad finds its double build beside it.
+$(DIR)/finetune-f64: $(DIR)/f64/finetune
+	cp $< $@
 
 -include $(wildcard $(DIR)/*.d $(DIR)/tinystories/*.d $(DIR)/f64/*.d $(DIR)/f64/tinystories/*.d)
 
-clean:
+# ---- what people type: "make help" prints the lines with two # ----
+
+BENCHES := $(patsubst tests/%.c,$(DIR)/%,$(wildcard tests/bench_*.c))
+
+tests: finetune finetune-f64 $(DIR)/finetune $(DIR)/finetune-f64 $(TESTS) $(TESTS64) $(DIR)/golden
+test:   ## every test, under 90 seconds on two cores; no network, no Python
+	@$(MAKE) --no-print-directory -s tests
+	@sh tests/run.sh $(DIR)
+
+# A build that stops at the first wrong address, overflow or undefined operation, in a folder of its own.
+DEBUG = OPT=-O1 SAN=debug CFLAGS="-g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all $(CFLAGS)"
+debug:  ## ./finetune-debug with AddressSanitizer and UndefinedBehaviorSanitizer, and its tests built
+	@$(MAKE) --no-print-directory -s $(DEBUG) finetune-debug tests-debug
+finetune-debug: $(DIR)/finetune
+	cp $< $@
+tests-debug: $(DIR)/finetune $(DIR)/finetune-f64 $(TESTS) $(TESTS64) $(DIR)/golden
+debug-test: debug   ## every test in that build
+	@$(MAKE) --no-print-directory $(DEBUG) run-tests
+run-tests:
+	@sh tests/run.sh $(DIR)
+
+golden: ## writes tests/golden.txt anew: only with a reason, a higher bits_version and a line in CHANGELOG.md
+	@$(MAKE) --no-print-directory -s $(DIR)/golden
+	$(DIR)/golden --print > $(DIR)/golden.txt
+	cp $(DIR)/golden.txt tests/golden.txt
+bits:   ## the golden runs under every compiler, level, tier and system that is here (about 20 minutes)
+	@sh tests/bits.sh
+tsan:   ## a training step of each family under ThreadSanitizer (needs clang, libomp and its libarcher.so)
+	@sh tests/tsan.sh
+bench:  ## speed of the products and of training, beside OpenBLAS and PyTorch where they are here
+	@$(MAKE) --no-print-directory -s $(BENCHES)
+	@for bench in $(BENCHES); do $$bench || exit 1; done
+
+help:   ## this list
+	@echo "make                ./finetune and ./finetune-f64"
+	@sed -n 's/^\([a-z-]*\):[^#]*## *\(.*\)/\1\t\2/p' Makefile | while IFS="	" read -r name text; do printf 'make %-14s %s\n' "$$name" "$$text"; done
+	@echo "knobs: CC=gcc|clang|tcc ARCH=native|x86-64|x86-64-v3|x86-64-v4 OPT=-O3 OPENMP=0"
+
+clean:  ## removes what make made
 	rm -rf build finetune finetune-f64
 
 .PHONY: all demo base clean FORCE
