@@ -52,6 +52,14 @@ size_t corpus_rows(const Corpus *c);
 /* Appends the segments of a row; tokens appended. */
 size_t corpus_add_row(const Corpus *c, size_t row, Batch *b);
 
+/* ---- samples ----
+ * Where they come from: appends one to a batch as one or more segments. */
+typedef struct {
+    size_t samples, longest;          /* longest: tokens of the longest sample */
+    const void *self;
+    void (*add)(const void *self, size_t sample, Batch *b);
+} Source;
+
 /* ---- the order of samples ---- */
 
 /* Step k takes samples [k*batch, (k+1)*batch) of the endless concatenation of epochs. Epoch e is the permutation keyed (seed, order, e),

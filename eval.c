@@ -41,6 +41,28 @@ TextScore score_corpus(const Model *m, Pass *p, const Corpus *c, const Tokenizer
     return s;
 }
 
+static void add_losses(const Model *m, Pass *p, const Batch *b, double *losses, double *sum, double *weight) {
+    model_forward(m, p, b);
+    model_loss(m, p, b, losses);
+    for (size_t n = 0; n < b->tokens; n++) *sum += (double)b->weights[n] * losses[n];
+    *weight += batch_weight(b);
+}
+
+double score_samples(const Model *m, Pass *p, const Source *s) {
+    Batch b = {0}, next = {0};
+    double *losses = mem_new(p->tokens, sizeof *losses), sum = 0, weight = 0;
+    assert(p->tokens >= s->longest);
+    for (size_t i = 0; i < s->samples; i++) {
+        batch_clear(&next);
+        s->add(s->self, i, &next);
+        if (b.tokens + next.tokens > p->tokens) add_losses(m, p, &b, losses, &sum, &weight), batch_clear(&b);
+        for (size_t j = 0; j < next.segment_count; j++) batch_add_segment(&b, &next, j);
+    }
+    if (b.tokens) add_losses(m, p, &b, losses, &sum, &weight);
+    batch_free(&b), batch_free(&next), mem_free(losses);
+    return weight > 0 ? sum / weight : 0;
+}
+
 double score_loss(const TextScore *s) { return s->nats / (double)s->tokens; }
 double score_bpb(const TextScore *s) { return s->nats_of_bytes / (0.6931471805599453 * (double)s->bytes); }
 

@@ -12,6 +12,8 @@ typedef struct {
 
 /* Each document is cut into segments of corpus->ctx pairs. The pass gives the room: at least corpus->ctx tokens. */
 TextScore score_corpus(const Model *m, Pass *p, const Corpus *c, const Tokenizer *tok);
+/* Mean loss of the supervised tokens of all samples. The pass gives the room: at least one sample. */
+double score_samples(const Model *m, Pass *p, const Source *s);
 double score_loss(const TextScore *s);       /* nats a token */
 double score_bpb(const TextScore *s);        /* bits a byte */
 

@@ -178,11 +178,12 @@ static void log_step(Run *r, size_t step, double loss, double lr, double norm, s
     run_log(r, &w);
 }
 
-static void log_evaluation(Run *r, size_t step, const TextScore *s, bool best) {
+static void log_evaluation(Run *r, size_t step, double loss, const TextScore *s, bool best) {
     JsonWriter w = {0};
     jw_object(&w, NULL);
     jw_int(&w, "v", 1), jw_uint(&w, "step", step);
-    jw_float(&w, "valid_loss", (float)score_loss(s)), jw_float(&w, "valid_bpb", (float)score_bpb(s));
+    jw_float(&w, "valid_loss", (float)loss);
+    if (s->bytes) jw_float(&w, "valid_bpb", (float)score_bpb(s));
     jw_bool(&w, "best", best);
     jw_end_object(&w);
     run_log(r, &w);
@@ -225,19 +226,29 @@ static void show_sample(const Training *t, Run *run, size_t step) {
     cache_free(cache), ids_free(&ids), buf_free(&text);
 }
 
+static bool has_held_out(const Training *t) { return t->valid || t->held.samples; }
+
 /* True when this is the best so far. */
 static bool evaluate(Loop *l, Run *run, State *s, Progress *progress) {
     const Training *t = l->t;
-    if (!t->valid) return false;
-    TextScore score = score_corpus(t->model, l->pass, t->valid, t->tok);
-    double loss = score_loss(&score);
+    TextScore score = {0};
+    if (!has_held_out(t)) return false;
+    if (t->valid) score = score_corpus(t->model, l->pass, t->valid, t->tok);
+    double loss = t->valid ? score_loss(&score) : score_samples(t->model, l->pass, &t->held);
     bool best = !s->best_step || loss < s->best_loss;
     if (best) s->best_step = s->step, s->best_loss = loss;
-    log_evaluation(run, s->step, &score, best);
+    log_evaluation(run, s->step, loss, &score, best);
     progress_break(progress);
-    fprintf(stderr, "  step %zu  held-out loss %.4f  bits per byte %.4f%s\n", s->step, loss, score_bpb(&score), best ? "  (best)" : "");
+    fprintf(stderr, "  step %zu  held-out loss %.4f", s->step, loss);
+    if (score.bytes) fprintf(stderr, "  bits per byte %.4f", score_bpb(&score));
+    fprintf(stderr, best ? "  (best)\n" : "\n");
     show_sample(t, run, s->step);
     return best;
+}
+
+/* The held-out loss has not become better for `patience` evaluations. A function of the state, so that a resumed run decides alike. */
+static bool out_of_patience(const Training *t, const State *s) {
+    return t->patience && has_held_out(t) && s->best_step && s->step - s->best_step >= t->patience * t->eval_every;
 }
 
 static int leave(const Training *t, const State *s, bool interrupted, int argc, char **argv) {
@@ -262,8 +273,8 @@ int training_run(Training *t, Run *run, int argc, char **argv) {
     log_timing(run, "begin", t, s.step, 0, argc, argv);
     os_catch_interrupts();
     Progress progress = progress_begin(t->stage, s.step, t->optim.steps);
-    bool stop = t->stop_at && s.step >= t->stop_at;
-    while (s.step < t->optim.steps && !stop) {
+    bool stop = t->stop_at && s.step >= t->stop_at, over = s.step >= t->optim.steps || out_of_patience(t, &s);
+    while (!over && !stop) {
         double weight, loss = gradients(&l, s.step, &weight), norm = optim_grad_norm(t->model);
         if (!is_finite(loss) || !is_finite(norm)) stop_non_finite(t, s.step + 1, loss);
         optim_update(t->model, &t->optim, s.step, norm);
@@ -273,8 +284,9 @@ int training_run(Training *t, Run *run, int argc, char **argv) {
         progress_step(&progress, s.step, loss, l.batch.tokens);
         bool last = s.step == t->optim.steps, best = false;
         if (s.step % t->eval_every == 0 || last) best = evaluate(&l, run, &s, &progress);
+        over = last || out_of_patience(t, &s);
         stop = os_interrupted || s.step == t->stop_at;
-        if (best || last || stop || s.step % t->save_every == 0) {
+        if (best || over || stop || s.step % t->save_every == 0) {
             checkpoint_save(run, t->model, &s);
             saved = s.step;
         }
@@ -282,7 +294,9 @@ int training_run(Training *t, Run *run, int argc, char **argv) {
     }
     if (saved != s.step) checkpoint_save(run, t->model, &s);
     log_timing(run, "end", t, s.step, os_seconds() - started, argc, argv);
-    if (!t->valid) checkpoint_publish(run, t->model, t->tok, s.step);
+    if (!has_held_out(t)) checkpoint_publish(run, t->model, t->tok, s.step);
+    if (over && s.step < t->optim.steps)
+        fprintf(stderr, "%s: stopped early: the held-out loss was best at step %zu, %zu evaluations ago\n", t->stage, s.best_step, t->patience);
     loop_end(&l);
-    return s.step < t->optim.steps ? leave(t, &s, os_interrupted != 0, argc, argv) : 0;
+    return !over ? leave(t, &s, os_interrupted != 0, argc, argv) : 0;
 }

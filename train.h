@@ -8,19 +8,14 @@
 #include "optim.h"
 #include "run.h"
 
-/* Where samples come from: appends one to a batch as one or more segments. */
-typedef struct {
-    size_t samples, longest;          /* longest: tokens of the longest sample */
-    const void *self;
-    void (*add)(const void *self, size_t sample, Batch *b);
-} Source;
-
 typedef struct {
     const char *stage;                /* for the progress line: "pretrain" */
     Model *model;
     Tokenizer *tok;
     Source source;
-    const Corpus *valid;              /* NULL: none */
+    const Corpus *valid;              /* held-out text; NULL: none */
+    Source held;                      /* or held-out samples; samples 0: none */
+    size_t patience;                  /* evaluations without a better one before it stops; 0: to the end */
     OptimOptions optim;
     size_t batch, micro_batch;        /* samples; micro_batch 0: as many as TRAIN_TOKENS allows */
     uint64_t end;                     /* samples of all epochs: the last batch may be short */
