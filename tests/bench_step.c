@@ -51,7 +51,8 @@ typedef struct {
 } Bench;
 
 static double step(Bench *b, double *loss) {
-    const OptimOptions o = {.lr = 1e-4, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1, .clip = 1, .schedule = SCHEDULE_CONSTANT, .steps = 1000};
+    const OptimOptions o = {.lr = 1e-4, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1, .clip = 1,
+                            .schedule = SCHEDULE_CONSTANT, .steps = 1000};
     double begin = now();
     *loss = batch_gradients(b->model, b->pass, &b->batch, b->micro_batch);
     optim_update(b->model, &o, b->done++, optim_grad_norm(b->model));
@@ -78,9 +79,11 @@ static void measure(Bench *b, int rounds, int threads, double flops) {
         share[i] = flops / seconds[i] * 1e-9 / now_possible;
     }
     ascending(seconds, rounds), ascending(share, rounds);
-    printf("a step: %.3f s (%.3f to %.3f), %.0f tokens/s, %.1f GFLOP/s, %.0f %% of the peak at that moment (%.0f to %.0f %%); peak at most %.1f GFLOP/s\n",
-           seconds[rounds / 2], seconds[rounds / 4], seconds[rounds - 1 - rounds / 4], (double)b->batch.tokens / seconds[rounds / 2],
-           flops / seconds[rounds / 2] * 1e-9, 100 * share[rounds / 2], 100 * share[rounds / 4], 100 * share[rounds - 1 - rounds / 4], limit);
+    int middle = rounds / 2, low = rounds / 4, high = rounds - 1 - rounds / 4;
+    printf("a step: %.3f s (%.3f to %.3f), %.0f tokens/s, %.1f GFLOP/s\n", seconds[middle], seconds[low], seconds[high],
+           (double)b->batch.tokens / seconds[middle], flops / seconds[middle] * 1e-9);
+    printf("of the peak at that moment: %.0f %% (%.0f to %.0f %%); peak at most %.1f GFLOP/s\n", 100 * share[middle], 100 * share[low],
+           100 * share[high], limit);
 }
 
 static size_t number(char **argv, int i) { return (size_t)strtoull(argv[i], NULL, 10); }
@@ -90,9 +93,9 @@ static Shape shape_of(int argc, char **argv) {
     if (argc > 3 && argc != 13) bad_input("a shape is FAMILY VOCAB LAYERS DIM HEADS KV_HEADS FFN BATCH LENGTH MICRO_BATCH");
     char **v = argc > 3 ? argv + 3 : standard;
     bool gpt2 = !strcmp(v[0], "gpt2");
-    Shape s = {.config = {.family = gpt2 ? FAMILY_GPT2 : FAMILY_LLAMA, .vocab = number(v, 1), .layers = number(v, 2), .dim = number(v, 3), .heads = number(v, 4),
-                          .kv_heads = number(v, 5), .ffn = number(v, 6), .tied = true, .norm_eps = 1e-5, .rope_theta = 10000, .init_std = 0.02,
-                          .qkv_bias = gpt2, .out_bias = gpt2, .mlp_bias = gpt2},
+    Shape s = {.config = {.family = gpt2 ? FAMILY_GPT2 : FAMILY_LLAMA, .vocab = number(v, 1), .layers = number(v, 2), .dim = number(v, 3),
+                          .heads = number(v, 4), .kv_heads = number(v, 5), .ffn = number(v, 6), .tied = true, .norm_eps = 1e-5,
+                          .rope_theta = 10000, .init_std = 0.02, .qkv_bias = gpt2, .out_bias = gpt2, .mlp_bias = gpt2},
                .batch = number(v, 7), .length = number(v, 8), .micro_batch = number(v, 9)};
     s.config.head_dim = s.config.heads ? s.config.dim / s.config.heads : 0;
     s.config.ctx = gpt2 && s.length < 1024 ? 1024 : s.length;
@@ -112,8 +115,8 @@ int main(int argc, char **argv) {
     model_alloc_weights(b.model), model_alloc_training(b.model, true), model_init(b.model, 1);
     b.pass = pass_new(b.model, s.micro_batch * s.length, true, false);
     double flops = flops_of(b.model, &s);
-    printf("%s, %d threads, %zu parameters, %zu x %zu tokens in micro-batches of %zu, %.1f GFLOP a step, peak %.1f GFLOP/s\n", TIER, threads,
-           model_parameters(b.model), s.batch, s.length, s.micro_batch, flops * 1e-9, peak(threads));
+    printf("%s, %d threads, %zu parameters, %zu x %zu tokens in micro-batches of %zu, %.1f GFLOP a step, peak %.1f GFLOP/s\n", TIER,
+           threads, model_parameters(b.model), s.batch, s.length, s.micro_batch, flops * 1e-9, peak(threads));
     fflush(stdout);
     if (rounds) measure(&b, rounds, threads, flops);
     else serve(&b);

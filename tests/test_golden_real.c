@@ -81,7 +81,8 @@ static double worst_difference(const Model *m, const float *reference, size_t *f
     for (size_t k = 0; k < sizeof order / sizeof *order; k++) {
         const char *percent = strchr(order[k].name, '%');
         for (size_t layer = 0; layer < (percent ? m->config.layers : 1); layer++) {
-            char *name = percent ? str_format("%.*s%zu%s", (int)(percent - order[k].name), order[k].name, layer, percent + 3) : str_copy(order[k].name);
+            char *name = percent ? str_format("%.*s%zu%s", (int)(percent - order[k].name), order[k].name, layer, percent + 3)
+                                 : str_copy(order[k].name);
             const Param *p = model_find(m, name);
             CHECK(p, "%s", name);
             double d = difference(p, reference + *floats, order[k].interleaved, m->config.head_dim);
@@ -100,14 +101,16 @@ static void check_gradients(const char *path, const JsonDoc *reference, const fl
     model_alloc_training(m, false);
     Pass *p = pass_new(m, b.tokens, true, false);
     double loss = batch_gradients(m, p, &b, ROWS), norm = optim_grad_norm(m);
-    double true_loss = json_double(reference, json_root(reference), "loss", 0), true_norm = json_double(reference, json_root(reference), "global_grad_norm", 0);
+    const Json *root = json_root(reference);
+    double true_loss = json_double(reference, root, "loss", 0), true_norm = json_double(reference, root, "global_grad_norm", 0);
     CHECK(true_loss > 1.6374545 && true_loss < 1.6374546);
     CHECK(magnitude(loss - true_loss) <= 1e-6, "loss %.9f", loss);
     CHECK(magnitude(norm / true_norm - 1) <= 1e-6, "gradient norm %.9f", norm);
     size_t floats, tensors;
     double worst = worst_difference(m, grads, &floats, &tensors);
     CHECK(floats == count && tensors == m->count);
-    printf("%s: loss %.9f (%.1e off), gradient norm %.1e off, %zu gradients at most %.1e off\n", path, loss, loss - true_loss, norm / true_norm - 1, tensors, worst);
+    printf("%s: loss %.9f (%.1e off), gradient norm %.1e off, %zu gradients at most %.1e off\n", path, loss, loss - true_loss,
+           norm / true_norm - 1, tensors, worst);
     pass_free(p), batch_free(&b), model_free(m);
 }
 
@@ -153,13 +156,14 @@ static void test_updates(void) {
 /* transformers 5 on the same weights: greedy from BOS alone (tests/compare/golden.py prints it). The two likeliest tokens are nowhere
  * closer than 0.004 in their logits. */
 static const short greedy_ids[] = {
-    403, 407, 261, 378, 432, 383, 286, 261, 376, 298, 315, 421, 395, 317, 426, 338, 401, 396, 267, 337, 410, 408, 419, 292, 411, 322, 265, 282, 295, 433,
-    426, 385, 328, 432, 358, 394, 261, 370, 432, 352, 266, 268, 388, 426, 338, 391, 266, 267, 337, 335, 312, 432, 398, 312, 286, 267, 414, 270, 333, 415,
-    426, 13,  438, 310, 439, 419, 357, 336, 432, 313, 438, 310, 432, 278, 316, 439, 419, 298, 414, 267, 265, 282, 295, 433, 426, 436, 317, 286, 296, 418,
-    269, 279, 292, 416, 439, 413, 409, 416, 327, 263, 415, 294, 267, 400, 426, 338, 336, 432, 313, 442, 391, 267, 337, 335, 364, 420, 268, 388, 432, 398,
-    359, 280, 303, 439, 413, 272, 417, 264, 312, 426, 436, 13,  438, 310, 286, 296, 418, 269, 279, 292, 416, 439, 413, 409, 416, 327, 263, 415, 294, 267,
-    400, 426, 338, 336, 432, 313, 442, 439, 423, 262, 304, 420, 422, 432, 317, 426, 359, 279, 292, 416, 439, 413, 409, 416, 327, 263, 415, 294, 267, 400,
-    426, 436, 13,  438, 310, 279, 292, 416, 439, 413, 391, 267, 281, 421, 427, 311, 357, 432, 384, 358};
+    403, 407, 261, 378, 432, 383, 286, 261, 376, 298, 315, 421, 395, 317, 426, 338, 401, 396, 267, 337, 410, 408, 419, 292, 411,
+    322, 265, 282, 295, 433, 426, 385, 328, 432, 358, 394, 261, 370, 432, 352, 266, 268, 388, 426, 338, 391, 266, 267, 337, 335,
+    312, 432, 398, 312, 286, 267, 414, 270, 333, 415, 426, 13, 438, 310, 439, 419, 357, 336, 432, 313, 438, 310, 432, 278, 316,
+    439, 419, 298, 414, 267, 265, 282, 295, 433, 426, 436, 317, 286, 296, 418, 269, 279, 292, 416, 439, 413, 409, 416, 327, 263,
+    415, 294, 267, 400, 426, 338, 336, 432, 313, 442, 391, 267, 337, 335, 364, 420, 268, 388, 432, 398, 359, 280, 303, 439, 413,
+    272, 417, 264, 312, 426, 436, 13, 438, 310, 286, 296, 418, 269, 279, 292, 416, 439, 413, 409, 416, 327, 263, 415, 294, 267,
+    400, 426, 338, 336, 432, 313, 442, 439, 423, 262, 304, 420, 422, 432, 317, 426, 359, 279, 292, 416, 439, 413, 409, 416, 327,
+    263, 415, 294, 267, 400, 426, 436, 13, 438, 310, 279, 292, 416, 439, 413, 391, 267, 281, 421, 427, 311, 357, 432, 384, 358};
 
 static void check_text(const char *path) {
     enum { COUNT = sizeof greedy_ids / sizeof *greedy_ids };
@@ -173,7 +177,8 @@ static void check_text(const char *path) {
     CHECK(COUNT == 200 && m->config.bos == 1);
     generate(m, tok, cache, &ids, &o, &text);
     CHECK(ids.count == COUNT + 1, "%s: %zu tokens", path, ids.count - 1);
-    for (size_t i = 0; i < COUNT && i + 1 < ids.count; i++) CHECK(ids.data[i + 1] == greedy_ids[i], "%s: token %zu is %d", path, i, (int)ids.data[i + 1]);
+    for (size_t i = 0; i < COUNT && i + 1 < ids.count; i++)
+        CHECK(ids.data[i + 1] == greedy_ids[i], "%s: token %zu is %d", path, i, (int)ids.data[i + 1]);
     static const char beginning[] = "Once upon a time, there was a little girl named Lily. She loved to play outside in the park.";
     CHECK(text.data && str_starts(text.data, beginning), "%s: %s", path, text.data); /* no space in front */
     ids_free(&ids), buf_free(&text), cache_free(cache), tokenizer_free(tok), model_free(m);

@@ -1,9 +1,9 @@
-"""Fifty steps of `finetune pretrain` against PyTorch: the same initial weights, rows, schedule and AdamW, in float64; every loss within 1e-4.
+"""Fifty steps of `finetune pretrain` against PyTorch: the same initial weights, rows, schedule, AdamW; in float64; each loss within 1e-4.
 
     python tests/compare/adamw.py FINETUNE [STEPS]                    needs: see reference.py
 
-The initial weights come from a run of one step at --lr 1e-30, which leaves every weight as it was. PyTorch gets each segment of a row alone,
-as a sequence of its own: no packing, no mask, no padding.
+The initial weights come from a run of one step at --lr 1e-30, which leaves every weight as it was. PyTorch gets each segment of a row
+alone, as a sequence of its own: no packing, no mask, no padding.
 """
 import json
 import math
@@ -17,12 +17,16 @@ import torch
 import reference
 
 RUNS = {
-    "llama, tied, cosine": "--family llama --dim 48 --heads 4 --kv-heads 2 --ffn 80 --ctx 32 --batch 4 --micro-batch 3 --schedule cosine --warmup 10 --lr 0.003 --min-lr 0.0003",
-    "llama, untied, linear": "--family llama --untied --dim 30 --heads 3 --ffn 52 --ctx 19 --batch 5 --micro-batch 1 --schedule linear --warmup 0 --lr 0.01 --clip 0.3 "
-                             "--beta1 0.85 --weight-decay 0.5",
-    "llama, one kv head, constant": "--family llama --dim 32 --heads 4 --kv-heads 1 --ffn 64 --ctx 64 --batch 1 --schedule constant --warmup 0 --lr 0.002",
-    "gpt2, tied, cosine": "--family gpt2 --dim 40 --heads 5 --ctx 24 --batch 4 --micro-batch 4 --schedule cosine --warmup 10% --lr 0.003 --beta2 0.99",
-    "gpt2, untied, wsd, short end": "--family gpt2 --untied --dim 33 --heads 3 --ffn 47 --ctx 40 --batch 6 --micro-batch 4 --schedule wsd --warmup 7 --lr 0.005 --clip 0 --eps 0.000001",
+    "llama, tied, cosine": "--family llama --dim 48 --heads 4 --kv-heads 2 --ffn 80 --ctx 32 --batch 4 --micro-batch 3 "
+                           "--schedule cosine --warmup 10 --lr 0.003 --min-lr 0.0003",
+    "llama, untied, linear": "--family llama --untied --dim 30 --heads 3 --ffn 52 --ctx 19 --batch 5 --micro-batch 1 "
+                             "--schedule linear --warmup 0 --lr 0.01 --clip 0.3 --beta1 0.85 --weight-decay 0.5",
+    "llama, one kv head, constant": "--family llama --dim 32 --heads 4 --kv-heads 1 --ffn 64 --ctx 64 --batch 1 "
+                                   "--schedule constant --warmup 0 --lr 0.002",
+    "gpt2, tied, cosine": "--family gpt2 --dim 40 --heads 5 --ctx 24 --batch 4 --micro-batch 4 "
+                          "--schedule cosine --warmup 10% --lr 0.003 --beta2 0.99",
+    "gpt2, untied, wsd, short end": "--family gpt2 --untied --dim 33 --heads 3 --ffn 47 --ctx 40 --batch 6 --micro-batch 4 "
+                                    "--schedule wsd --warmup 7 --lr 0.005 --clip 0 --eps 0.000001",
 }
 
 
@@ -42,7 +46,8 @@ def flags(o):
 def documents(rng):
     """Sentences of a few words; documents of one word up to many rows."""
     words = ["".join(rng.choice("abcdefghijklmnop") for _ in range(rng.randrange(2, 8))) for _ in range(60)]
-    return [" ".join(rng.choice(words[:20] if rng.random() < 0.7 else words) for _ in range(rng.choice([1, 3, 12, 40, 150]))) + "." for _ in range(40)]
+    counts = [rng.choice([1, 3, 12, 40, 150]) for _ in range(40)]
+    return [" ".join(rng.choice(words[:20] if rng.random() < 0.7 else words) for _ in range(count)) + "." for count in counts]
 
 
 def token_rows(program, tokenizer, texts, ctx, scratch):
@@ -80,8 +85,9 @@ def replay(folder, o, rows, steps, samples):
     """Losses, learning rates and gradient norms of PyTorch, and the model at the end."""
     model, batch, log = reference.load(folder), int(o["batch"]), []
     matrices, others = [p for p in model.parameters() if p.dim() == 2], [p for p in model.parameters() if p.dim() == 1]
-    optimizer = torch.optim.AdamW([{"params": matrices, "weight_decay": float(o.get("weight-decay", 0.1))}, {"params": others, "weight_decay": 0.0}],
-                                  betas=(float(o.get("beta1", 0.9)), float(o.get("beta2", 0.95))), eps=float(o.get("eps", 1e-8)))
+    groups = [{"params": matrices, "weight_decay": float(o.get("weight-decay", 0.1))}, {"params": others, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, betas=(float(o.get("beta1", 0.9)), float(o.get("beta2", 0.95))),
+                                  eps=float(o.get("eps", 1e-8)))
     clip = float(o.get("clip", 1))
     for t in range(steps):
         segments = [s for i in range(t * batch, min((t + 1) * batch, samples)) for s in rows[i % len(rows)]]

@@ -21,13 +21,14 @@ import reference
 def gpt2(rng):
     heads, width = rng.choice([1, 2, 3, 5]), rng.choice([5, 7, 8, 11, 16])
     ctx = rng.choice([5, 17, 33, 70])
-    return GPT2Config(vocab_size=rng.choice([7, 50, 131, 258]), n_positions=ctx, n_embd=heads * width, n_layer=rng.choice([1, 2, 3]), n_head=heads,
-                      n_inner=rng.choice([None, 13, 37, 64]), layer_norm_epsilon=rng.choice([1e-5, 1e-3, 1e-6]), tie_word_embeddings=rng.random() < 0.5,
-                      bos_token_id=0, eos_token_id=0)
+    return GPT2Config(vocab_size=rng.choice([7, 50, 131, 258]), n_positions=ctx, n_embd=heads * width, n_layer=rng.choice([1, 2, 3]),
+                      n_head=heads, n_inner=rng.choice([None, 13, 37, 64]), layer_norm_epsilon=rng.choice([1e-5, 1e-3, 1e-6]),
+                      tie_word_embeddings=rng.random() < 0.5, bos_token_id=0, eos_token_id=0)
 
 
 def rope(rng, ctx):
-    parameters = {"rope_type": rng.choice(["default", "default", "linear", "llama3"]), "rope_theta": rng.choice([10000.0, 500000.0, 100.0, 123456.789])}
+    parameters = {"rope_type": rng.choice(["default", "default", "linear", "llama3"]),
+                  "rope_theta": rng.choice([10000.0, 500000.0, 100.0, 123456.789])}
     if parameters["rope_type"] != "default":
         parameters["factor"] = rng.choice([2.0, 8.0, 3.7])
     if parameters["rope_type"] == "llama3":
@@ -38,17 +39,20 @@ def rope(rng, ctx):
 def llama(rng):
     kv, group = rng.choice([1, 2, 3]), rng.choice([1, 2, 3])
     width, ctx = rng.choice([4, 6, 8, 10, 16]), rng.choice([5, 17, 33, 70, 300])
-    own = rng.random() < 0.4 or kv * group * width < 8  # a head dimension that is not dim / heads; of four channels a norm can nearly vanish
-    return LlamaConfig(vocab_size=rng.choice([7, 50, 131, 258]), max_position_embeddings=ctx, hidden_size=kv * group * (rng.choice([9, 12, 15]) if own else width),
-                       head_dim=width if own or rng.random() < 0.5 else None, num_hidden_layers=rng.choice([1, 2, 3]), num_attention_heads=kv * group,
-                       num_key_value_heads=kv, intermediate_size=rng.choice([11, 21, 48, 67]), rms_norm_eps=rng.choice([1e-5, 1e-6, 1e-3]),
-                       attention_bias=rng.random() < 0.4, mlp_bias=rng.random() < 0.4, tie_word_embeddings=rng.random() < 0.5, rope_parameters=rope(rng, ctx),
-                       bos_token_id=0, eos_token_id=0, pad_token_id=None)
+    # A head dimension that is not dim / heads; and of four channels a norm can nearly vanish.
+    own = rng.random() < 0.4 or kv * group * width < 8
+    return LlamaConfig(vocab_size=rng.choice([7, 50, 131, 258]), max_position_embeddings=ctx,
+                       hidden_size=kv * group * (rng.choice([9, 12, 15]) if own else width),
+                       head_dim=width if own or rng.random() < 0.5 else None, num_hidden_layers=rng.choice([1, 2, 3]),
+                       num_attention_heads=kv * group, num_key_value_heads=kv, intermediate_size=rng.choice([11, 21, 48, 67]),
+                       rms_norm_eps=rng.choice([1e-5, 1e-6, 1e-3]), attention_bias=rng.random() < 0.4, mlp_bias=rng.random() < 0.4,
+                       tie_word_embeddings=rng.random() < 0.5, rope_parameters=rope(rng, ctx), bos_token_id=0, eos_token_id=0,
+                       pad_token_id=None)
 
 
 def fill(model, seed):
-    """Nothing near zero and nothing that magnifies rounding: gains about 1, biases about 0.3, matrices that keep the size of what they multiply,
-    logits of two units."""
+    """Nothing near zero and nothing that magnifies rounding: gains about 1, biases about 0.3, matrices that keep the size of what they
+    multiply, logits of two units."""
     generator = torch.Generator().manual_seed(seed)
     for name, p in model.named_parameters():
         if p.dim() == 1:
@@ -74,6 +78,18 @@ def old_style(folder):
         json.dump(config, f)
 
 
+def describe(family, c, form):
+    if family == "gpt2":
+        words = "V%d T%d C%d L%d H%d F%s eps %g" % (
+            c.vocab_size, c.n_positions, c.n_embd, c.n_layer, c.n_head, c.n_inner, c.layer_norm_epsilon)
+    else:
+        words = "V%d T%d C%d L%d H%d/%d x %s F%d eps %g theta %g %s" % (
+            c.vocab_size, c.max_position_embeddings, c.hidden_size, c.num_hidden_layers, c.num_attention_heads, c.num_key_value_heads,
+            c.head_dim, c.intermediate_size, c.rms_norm_eps, c.rope_parameters["rope_theta"], c.rope_parameters["rope_type"])
+        words += " attention_bias" * c.attention_bias + " mlp_bias" * c.mlp_bias
+    return "%-5s %s %s %s" % (family, words, "tied" if c.tie_word_embeddings else "untied", form)
+
+
 def make(rng, folder):
     """A saved model, and a word about it."""
     family, form = rng.choice(["gpt2", "llama", "llama"]), rng.choice(["f32", "f32", "bf16", "f16", "shards", "old"])
@@ -85,18 +101,10 @@ def make(rng, folder):
     model.save_pretrained(folder, **({"max_shard_size": "10KB"} if form == "shards" else {}))
     if family == "llama" and form == "old":
         old_style(folder)
-    if family == "gpt2":
-        words = "gpt2  V%d T%d C%d L%d H%d F%s eps %g" % (config.vocab_size, config.n_positions, config.n_embd, config.n_layer, config.n_head, config.n_inner, config.layer_norm_epsilon)
-    else:
-        scaling = config.rope_parameters["rope_type"]
-        words = "llama V%d T%d C%d L%d H%d/%d x %s F%d eps %g theta %g%s%s%s" % (
-            config.vocab_size, config.max_position_embeddings, config.hidden_size, config.num_hidden_layers, config.num_attention_heads, config.num_key_value_heads,
-            config.head_dim, config.intermediate_size, config.rms_norm_eps, config.rope_parameters["rope_theta"], "" if scaling == "default" else " " + scaling,
-            " attention_bias" * config.attention_bias, " mlp_bias" * config.mlp_bias)
     ctx = config.n_positions if family == "gpt2" else config.max_position_embeddings
     length = rng.choice([4, min(ctx, 19), min(ctx, 90)])   # of one token alone the gradients of q and k are nothing but rounding
     ids = torch.tensor([[rng.randrange(config.vocab_size) for _ in range(length)] for _ in range(rng.randrange(1, 4))])
-    return words + (" tied " if config.tie_word_embeddings else " untied ") + form, ids
+    return describe(family, config, form), ids
 
 
 def main():
@@ -112,7 +120,7 @@ def main():
             logits, loss, grads = reference.gradients(reference.load(folder), ids)
             our_logits, our_loss, our_grads = reference.ours(program, folder, ids, scratch)
         assert set(grads) == set(our_grads) and our_logits.shape == logits.shape, (sorted(grads), sorted(our_grads))
-        errors = {name: reference.relative(our_grads[name] - g, g) / (10 if name.endswith("k_proj.bias") else 1) for name, g in grads.items()}
+        errors = {n: reference.relative(our_grads[n] - g, g) / (10 if n.endswith("k_proj.bias") else 1) for n, g in grads.items()}
         name = max(errors, key=errors.get)
         figures = abs(our_loss - loss), float((our_logits - logits).abs().max() / logits.abs().max()), errors[name]
         print("%9.1e %9.1e %9.1e  %2d: %s; ids %dx%d; %s" % (*figures, i, words, *ids.shape, name))

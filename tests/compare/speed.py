@@ -1,11 +1,14 @@
 """The speed of a training step beside PyTorch's (eager, float32), interleaved in one run: ours, theirs, ours, theirs, …
 
-    python tests/compare/speed.py BENCH_STEP [--sizes 7M,…] [--threads 2] [--rounds 9] [--bar 1.0]          BENCH_STEP: tests/bench_step.c, built
+    python tests/compare/speed.py BENCH_STEP [--sizes 7M,…] [--threads 2] [--rounds 9] [--bar 1.0]
+
+BENCH_STEP is tests/bench_step.c, built (make bench).
+
     pip install torch transformers                                        (tried: torch 2.13, transformers 5)
 
-A step is forward, loss, backward, clipping and AdamW on the same number of random tokens. PyTorch may choose: transformers' model or a plain
-one on scaled_dot_product_attention, the batch whole or in parts, the foreach or the fused AdamW. What is fastest in a first round is the
-yardstick. The ratio is the median of the rounds' ratios: theirs over ours. Exit 1 when one is below the bar.
+A step is forward, loss, backward, clipping and AdamW on the same number of random tokens. PyTorch may choose: transformers' model or a
+plain one on scaled_dot_product_attention, the batch whole or in parts, the foreach or the fused AdamW. What is fastest in a first round is
+the yardstick. The ratio is the median of the rounds' ratios: theirs over ours. Exit 1 when one is below the bar.
 """
 import argparse
 import os
@@ -23,8 +26,13 @@ from torch.nn import functional as F
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 #                family  vocab layers dim heads kv_heads ffn batch length
-SIZES = {"1M": ("llama", 2048, 5, 128, 4, 4, 352, 8, 256), "7M": ("llama", 4096, 6, 288, 6, 6, 768, 32, 256), "30M": ("llama", 8192, 8, 512, 8, 8, 1376, 8, 512),
-         "124M": ("gpt2", 50257, 12, 768, 12, 12, 3072, 8, 256), "124M-short": ("gpt2", 50257, 12, 768, 12, 12, 3072, 4, 64)}
+SIZES = {
+    "1M": ("llama", 2048, 5, 128, 4, 4, 352, 8, 256),
+    "7M": ("llama", 4096, 6, 288, 6, 6, 768, 32, 256),
+    "30M": ("llama", 8192, 8, 512, 8, 8, 1376, 8, 512),
+    "124M": ("gpt2", 50257, 12, 768, 12, 12, 3072, 8, 256),
+    "124M-short": ("gpt2", 50257, 12, 768, 12, 12, 3072, 4, 64),
+}
 
 
 class Block(nn.Module):
@@ -79,11 +87,12 @@ class Transformers(nn.Module):
     def __init__(self, family, vocab, layers, dim, heads, kv_heads, ffn, context):
         super().__init__()
         if family == "gpt2":
-            config = GPT2Config(vocab_size=vocab, n_positions=context, n_embd=dim, n_layer=layers, n_head=heads, n_inner=ffn, resid_pdrop=0, embd_pdrop=0, attn_pdrop=0,
-                                use_cache=False, attn_implementation="sdpa")
+            config = GPT2Config(vocab_size=vocab, n_positions=context, n_embd=dim, n_layer=layers, n_head=heads, n_inner=ffn,
+                                resid_pdrop=0, embd_pdrop=0, attn_pdrop=0, use_cache=False, attn_implementation="sdpa")
         else:
-            config = LlamaConfig(vocab_size=vocab, max_position_embeddings=context, hidden_size=dim, intermediate_size=ffn, num_hidden_layers=layers, num_attention_heads=heads,
-                                 num_key_value_heads=kv_heads, rms_norm_eps=1e-5, tie_word_embeddings=True, use_cache=False, attn_implementation="sdpa", bos_token_id=0, eos_token_id=0)
+            config = LlamaConfig(vocab_size=vocab, max_position_embeddings=context, hidden_size=dim, intermediate_size=ffn,
+                                 num_hidden_layers=layers, num_attention_heads=heads, num_key_value_heads=kv_heads, rms_norm_eps=1e-5,
+                                 tie_word_embeddings=True, use_cache=False, attn_implementation="sdpa", bos_token_id=0, eos_token_id=0)
         self.model = (GPT2LMHeadModel if family == "gpt2" else LlamaForCausalLM)(config)
 
     def forward(self, ids):
@@ -100,7 +109,8 @@ class Theirs:
         self.model = kind(*architecture, 1024 if shape[0] == "gpt2" else length)
         self.parts = torch.randint(shape[1], (batch, length + 1)).chunk(parts)
         self.targets = batch * length
-        groups = [{"params": [p for p in self.model.parameters() if p.dim() == 2], "weight_decay": 0.1}, {"params": [p for p in self.model.parameters() if p.dim() == 1], "weight_decay": 0}]
+        matrices, others = ([p for p in self.model.parameters() if p.dim() == n] for n in (2, 1))
+        groups = [{"params": matrices, "weight_decay": 0.1}, {"params": others, "weight_decay": 0}]
         self.optimizer = torch.optim.AdamW(groups, lr=1e-4, betas=(0.9, 0.95), eps=1e-8, fused=fused, foreach=not fused)
 
     def parameters(self):
@@ -120,7 +130,8 @@ class Theirs:
 
 class Ours:
     def __init__(self, program, shape, threads):
-        self.process = subprocess.Popen([program, "0", str(threads), *map(str, shape), "0"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        command = [program, "0", str(threads), *map(str, shape), "0"]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.words = self.process.stdout.readline().strip()
         if not self.words:
             raise SystemExit("%s did not start" % program)
@@ -179,7 +190,8 @@ def compare(name, program, threads, rounds):
     ratios = sorted(b / a for a, b in pairs)
     ratio = statistics.median(ratios)
     print("    ours %.4f s, PyTorch %.4f s, ratio %.2f (%.2f to %.2f), medians of %d rounds" % (
-        statistics.median(a for a, _ in pairs), statistics.median(b for _, b in pairs), ratio, ratios[rounds // 4], ratios[-1 - rounds // 4], rounds), flush=True)
+        statistics.median(a for a, _ in pairs), statistics.median(b for _, b in pairs), ratio, ratios[rounds // 4],
+        ratios[-1 - rounds // 4], rounds), flush=True)
     return ratio
 
 
