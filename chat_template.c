@@ -1,0 +1,264 @@
+/* Chat templates as Jinja programs: writing ours, recognising others'. */
+#include "chat_parts.h"
+#include "cli.h"
+#include "jinja.h"
+#include "os.h"
+
+#include <string.h>
+
+/* ---- writing ---- */
+
+/* 'a' + role + 'b' … of one turn, role and content being Jinja expressions. */
+static void put_turn(Buf *b, const Style *s, const char *role, const char *content) {
+    Buf text = {0};
+    bool literal = *role != 'm'; /* not message['role'] */
+    buf_str(&text, s->open);
+    if (literal) buf_format(&text, "%s%s%s", role, s->close, s->gap), jinja_quote(b, text.data);
+    else {
+        jinja_quote(b, text.data);
+        buf_format(b, " + %s + ", role);
+        text.len = 0;
+        buf_format(&text, "%s%s", s->close, s->gap);
+        jinja_quote(b, text.data);
+    }
+    if (content) {
+        buf_format(b, " + %s%s + ", content, s->trim ? " | trim" : "");
+        text.len = 0;
+        buf_format(&text, "%s%s", s->end ? s->end : "", s->after);
+        if (!s->end) buf_str(b, "eos_token + ");
+        jinja_quote(b, text.data);
+    }
+    buf_free(&text);
+}
+
+static void put_turn_program(const Chat *c, const Style *s, Buf *b) {
+    buf_str(b, "{% for message in messages %}");
+    if (c->has_system) {
+        buf_str(b, "{% if loop.first and messages[0]['role'] != 'system' %}{{ ");
+        if (c->style == CHATML) { /* in place, as the published ones have it */
+            char *turn = str_format("%ssystem%s%s%s%s", s->open, s->gap, c->system, s->end, s->after);
+            jinja_quote(b, turn);
+            mem_free(turn);
+        } else put_turn(b, s, "system", "system");
+        buf_str(b, " }}{% endif %}");
+    }
+    buf_str(b, "{{ ");
+    put_turn(b, s, "message['role']", "message['content']");
+    buf_str(b, " }}{% endfor %}{% if add_generation_prompt %}{{ ");
+    put_turn(b, s, "assistant", NULL);
+    buf_str(b, " }}{% endif %}");
+}
+
+static void put_alpaca_program(const Chat *c, Buf *b) {
+    buf_str(b, "{% for message in messages %}");
+    if (c->has_system) {
+        buf_str(b, "{% if loop.first and message['role'] != 'system' %}{{ ");
+        if (c->system) buf_str(b, "system");
+        else {
+            buf_char(b, '('), jinja_quote(b, alpaca_preamble(true));
+            buf_str(b, " if '\\n\\n### Input:\\n' in message['content'] else "), jinja_quote(b, alpaca_preamble(false));
+            buf_char(b, ')');
+        }
+        buf_str(b, " + '\\n\\n' }}{% endif %}");
+    }
+    buf_str(b, "{% if not loop.first %}{{ '\\n\\n' }}{% endif %}{% if message['role'] == 'user' %}{{ '### Instruction:\\n' + message['content'] }}"
+               "{% elif message['role'] == 'assistant' %}{{ '### Response:\\n' + message['content'] + eos_token }}{% else %}{{ message['content'] }}{% endif %}"
+               "{% endfor %}{% if add_generation_prompt %}{{ '\\n\\n### Response:\\n' }}{% endif %}");
+}
+
+static void put_plain_program(const Chat *c, Buf *b) {
+    buf_str(b, "{% for message in messages %}");
+    if (c->has_system) buf_str(b, "{% if loop.first and message['role'] != 'system' %}{{ system }}{% endif %}");
+    buf_str(b, "{{ message['content'] }}{% if message['role'] == 'assistant' %}{{ eos_token }}{% endif %}{% endfor %}");
+}
+
+void chat_jinja(const Chat *c, bool adds_bos, Buf *out) {
+    if (c->source) {
+        buf_str(out, c->source);
+        return;
+    }
+    if (c->bos == BOS_YES || (c->bos == BOS_AS_TOKENIZER && adds_bos)) buf_str(out, "{{ bos_token }}");
+    if (c->has_system && c->system && c->style != CHATML) {
+        buf_str(out, "{% set system = ");
+        jinja_quote(out, c->system);
+        buf_str(out, " %}");
+    }
+    if (c->style == ALPACA) put_alpaca_program(c, out);
+    else if (c->style == PLAIN) put_plain_program(c, out);
+    else put_turn_program(c, &chat_styles[c->style], out);
+}
+
+void chat_save(const Chat *c, const Tokenizer *t, const char *dir) {
+    Buf text = {0};
+    char *path = os_join(dir, "chat_template.jinja");
+    chat_jinja(c, tokenizer_adds_bos(t), &text);
+    os_write_file(path, text.data, text.len);
+    mem_free(path), buf_free(&text);
+}
+
+/* ---- recognising ---- */
+
+/* Published templates that say more than ours do (tools, checks) or say it otherwise, and render conversations the same: SHA-256 of
+ * the canonical form, with a hole for the default system message. tests/compare/chat.py prints the hash of any template. */
+static const struct {
+    const char *hash;
+    ChatStyle style;
+    BosRule bos;
+    bool learn_gap;
+} published[] = {
+    {"971635fe4d8fe4f20e08d2181ac75460bca92d27710e3a2d9729660e028296a3", CHATML, BOS_NO, true},          /* Qwen2.5, Instruct and base, Coder, Math */
+    {"b22ca4e8aa1b194b80322c37cd5bc96c8eda23f5ae650f84a1b62e6a8a082c0d", CHATML, BOS_NO, true},     /* the same with TRL's marks */
+    {"c7557361e278e2e07037ee017a42bc1577abf84b4401f9760bed95a4a43b404f", LLAMA3, BOS_YES, false},        /* Llama 3 (8B, 70B) Instruct */
+    {"759881f23a24ff878cf362fa9346bd67553a679e49c70af8bca7eebef8d54eb2", LLAMA3, BOS_YES, false},   /* the same with TRL's marks */
+    {"f5141bda9821ef8e4440ed2be3dd5a4bf3e417ccab794ad48548cfa80b33c48b", ZEPHYR, BOS_NO, false},         /* zephyr-7b, TinyLlama-1.1B-Chat */
+};
+
+static char *find_bytes(const Buf *b, size_t from, const char *what, size_t n) {
+    for (size_t i = from; n && i + n <= b->len; i++)
+        if (!memcmp(b->data + i, what, n)) return b->data + i;
+    return NULL;
+}
+
+/* Takes the text between the marks out of the canonical form, everywhere, and returns it; NULL: there is none. */
+static char *take_system(Buf *form, const char *before, const char *after) {
+    size_t n = strlen(before);
+    char *at, *start = form->data, *end;
+    do { /* a mark may also stand where something computed follows */
+        at = find_bytes(form, (size_t)(start - form->data), before, n);
+        if (!at) return NULL;
+        start = end = at + n;
+        while ((*end < 0 || *end > JINJA_HOLE) && strncmp(end, after, strlen(after))) end++;
+    } while (end == start || strncmp(end, after, strlen(after)));
+    char *system = str_copy_n(start, (size_t)(end - start));
+    Buf rest = {0};
+    size_t from = 0, length = strlen(system);
+    while ((at = find_bytes(form, from, system, length)) != NULL) {
+        buf_put(&rest, form->data + from, (size_t)(at - form->data) - from);
+        buf_char(&rest, JINJA_HOLE);
+        from = (size_t)(at - form->data) + length;
+    }
+    buf_put(&rest, form->data + from, form->len - from);
+    buf_free(form);
+    *form = rest;
+    return system;
+}
+
+static bool drop_prefix(Buf *form, const char *program) {
+    Buf prefix = {0};
+    bool there = jinja_canonical(program, strlen(program), &prefix) && form->len >= prefix.len && !memcmp(form->data, prefix.data, prefix.len);
+    if (there) {
+        form->len -= prefix.len;
+        memmove(form->data, form->data + prefix.len, form->len + 1);
+    }
+    buf_free(&prefix);
+    return there;
+}
+
+/* The canonical form without what may vary: the default system message, BOS in front, a default for add_generation_prompt. */
+static bool canonical(const char *text, Buf *form, char **system, bool *bos) {
+    static const char set[] = {JINJA_TAG, '%', JINJA_NEXT, 's', 'e', 't', JINJA_NEXT, 's', 'y', 's', 't', 'e', 'm', JINJA_NEXT, '=', JINJA_NEXT, JINJA_QUOTE, 0},
+                      quote[] = {JINJA_QUOTE, 0};
+    if (!jinja_canonical(text, strlen(text), form)) return false;
+    drop_prefix(form, "{% if not add_generation_prompt is defined %}{% set add_generation_prompt = false %}{% endif %}");
+    *bos = drop_prefix(form, "{{ bos_token }}");
+    *system = take_system(form, "<|im_start|>system\n", "<|im_end|>\n");
+    if (!*system) *system = take_system(form, set, quote);
+    return true;
+}
+
+static bool same_form(const Buf *a, const Buf *b) { return a->len == b->len && !memcmp(a->data, b->data, a->len); }
+
+/* Ours, with or without a system message. */
+static Chat *recognise_own(const Buf *form, bool system, bool bos) {
+    for (int style = 0; style < CHAT_STYLES; style++)
+        for (int variant = 0; variant < 2; variant++) {
+            Chat *c = chat_new((ChatStyle)style);
+            Buf text = {0}, own = {0};
+            char *hole = NULL;
+            bool own_bos;
+            c->bos = bos ? BOS_YES : BOS_NO;
+            if (system) chat_set_system(c, "SYSTEM");
+            else if (variant) chat_set_system(c, "none");
+            chat_jinja(c, false, &text);
+            bool same = canonical(text.data, &own, &hole, &own_bos) && same_form(form, &own) && own_bos == bos;
+            buf_free(&text), buf_free(&own), mem_free(hole);
+            if (same) return c;
+            chat_free(c);
+        }
+    return NULL;
+}
+
+static Chat *recognise(const char *text, const char *where) {
+    Buf form = {0};
+    char *system = NULL, hex[65] = "";
+    bool bos = false;
+    Chat *c = NULL;
+    if (canonical(text, &form, &system, &bos)) {
+        c = recognise_own(&form, system != NULL, bos);
+        sha256_of(form.data, form.len, hex);
+        for (size_t i = 0; !c && i < sizeof published / sizeof *published; i++) {
+            if (strcmp(published[i].hash, hex)) continue;
+            c = chat_new(published[i].style);
+            c->bos = bos ? BOS_YES : published[i].bos, c->learn_gap = published[i].learn_gap;
+        }
+    }
+    buf_free(&form);
+    if (!c)
+        bad_input("%s: this chat template is not one of those known here (%s%s): name the one that the model was trained with by --template chatml, llama-3, zephyr, alpaca or "
+                  "plain", where, *hex ? "canonical form " : "it cannot be read", hex);
+    chat_set_system(c, system);
+    mem_free(system);
+    c->source = str_copy(text);
+    return c;
+}
+
+/* ---- where templates stand ---- */
+
+static Chat *of_file(const char *path) {
+    Buf text = os_read(path);
+    if (!text.len) bad_input("%s: the file is empty: it should hold a chat template", path);
+    if (memchr(text.data, 0, text.len)) bad_input("%s: found a NUL byte: a chat template is text", path);
+    Chat *c = recognise(text.data, path);
+    buf_free(&text);
+    return c;
+}
+
+/* NULL: the file has no chat_template. */
+static Chat *of_config(const char *path) {
+    JsonDoc *doc = json_read(path);
+    const Json *root = json_root(doc), *t = root->kind == JSON_OBJECT ? json_get(root, "chat_template") : NULL, *text = NULL;
+    if (t && t->kind == JSON_STRING) text = t;
+    else if (t && t->kind == JSON_ARRAY) {
+        for (size_t i = 0; i < t->count; i++) {
+            const Json *x = &t->items[i], *name = x->kind == JSON_OBJECT ? json_get(x, "name") : NULL;
+            if (name && name->kind == JSON_STRING && (json_is(name, "default") || t->count == 1)) text = json_need(doc, x, "template", JSON_STRING);
+        }
+        if (!text) bad_input("%s: line %zu: chat_template: none of the templates in the list is called \"default\": name one with --template", path, t->line);
+    } else if (t && t->kind != JSON_NULL)
+        bad_input("%s: line %zu: chat_template: expected a string or a list of templates, found %s", path, t->line, json_kind_name(t->kind));
+    Chat *c = text ? recognise(text->string, path) : NULL;
+    json_free(doc);
+    return c;
+}
+
+Chat *chat_of_folder(const char *dir) {
+    char *jinja = os_join(dir, "chat_template.jinja"), *config = os_join(dir, "tokenizer_config.json");
+    Chat *c = os_exists(jinja) ? of_file(jinja) : os_exists(config) ? of_config(config) : NULL;
+    mem_free(jinja), mem_free(config);
+    return c;
+}
+
+Chat *chat_load(const char *name) {
+    static const char *const others[][2] = {{"llama3", "llama-3"}, {"llama-3-instruct", "llama-3"}, {"im", "chatml"}, {"none", "plain"}, {"raw", "plain"}};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (!strcmp(others[i][0], name)) name = others[i][1];
+    for (int i = 0; i < CHAT_STYLES; i++)
+        if (!strcmp(chat_names[i], name)) return chat_new((ChatStyle)i);
+    if (!os_exists(name)) {
+        const char *near = nearest_name(name, chat_names, CHAT_STYLES);
+        bad_input("--template %s: neither a file nor one of chatml, llama-3, zephyr, alpaca, plain%s%s%s", name, near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+    }
+    Chat *c = os_is_dir(name) ? chat_of_folder(name) : str_ends(name, ".json") ? of_config(name) : of_file(name);
+    if (!c) bad_input("--template %s: no chat template in it", name);
+    return c;
+}
