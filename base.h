@@ -119,6 +119,8 @@ enum {
 
 /* Philox4x32-10 (Salmon et al. 2011): four words from key (seed, purpose) and the counter (low, high). */
 void philox(uint32_t out[4], uint32_t seed, uint32_t purpose, uint64_t low, uint64_t high);
+/* The same of the counters (low, high) .. (low, high + 15) at once: word w of counter j is out[w][j]. */
+void philox_16(uint32_t out[4][16], uint32_t seed, uint32_t purpose, uint64_t low, uint64_t high);
 /* Uniform in [0, 1): word 0 >> 8, times 2^-24. */
 float rng_uniform(uint32_t seed, uint32_t purpose, uint64_t low, uint64_t high);
 /* Uniform in 0..n-1 without bias: multiply-high with rejection; attempt a uses word a%4 of counter

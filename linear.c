@@ -65,12 +65,15 @@ void linear_backward_lora(real *dx, size_t lddx, const real *dy, size_t ldy, con
 
 /* ---- dropout and DoRA ---- */
 
-/* One token's features: four to a counter. The key is drawn from all that its tokens have in common. */
+/* One token's features, 64 from 16 counters: feature 64 b + 16 w + j hangs on word w of counter 16 b + j. The generator's key was
+ * drawn from all that the tokens have in common. */
 static void keep_features(unsigned char *kept, size_t n, const uint32_t *drawn, uint64_t key, uint32_t below) {
-    for (size_t i = 0; i < n; i += 4) {
-        uint32_t word[4];
-        philox(word, drawn[0], drawn[1], key, i / 4);
-        for (size_t j = 0; j < 4 && i + j < n; j++) kept[i + j] = word[j] >> 8 >= below;
+    for (size_t i = 0; i < n; i += 64) {
+        uint32_t word[4][16];
+        unsigned char keep[64];
+        philox_16(word, drawn[0], drawn[1], key, i / 4);
+        for (int j = 0; j < 64; j++) keep[j] = word[j / 16][j % 16] >> 8 >= below;
+        memcpy(kept + i, keep, n - i < 64 ? n - i : 64);
     }
 }
 

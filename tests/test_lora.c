@@ -117,6 +117,18 @@ static void test_splits(void) {
     }
 }
 
+static void test_philox_16(void) {
+    const uint64_t places[][2] = {{0, 0}, {7, UINT64_MAX - 5}, {UINT64_MAX, 0xFFFFFFF8u}, {12345678901234u, 99}};
+    for (size_t i = 0; i < 4; i++) {
+        uint32_t many[4][16], one[4];
+        philox_16(many, 9, 4 + (uint32_t)i, places[i][0], places[i][1]);
+        for (uint64_t j = 0; j < 16; j++) {
+            philox(one, 9, 4 + (uint32_t)i, places[i][0], places[i][1] + j);
+            for (int w = 0; w < 4; w++) CHECK(many[w][j] == one[w]);
+        }
+    }
+}
+
 /* The mask: a share p is dropped, kept ones are times 1/(1-p); it hangs on step, seed, key and Linear, on nothing else. */
 static void mask_of(real *y, const Linear *l, const uint64_t *keys, uint32_t seed, uint64_t step, size_t N) {
     size_t in = l->in;
@@ -384,6 +396,6 @@ static void test_merge(void) {
 }
 
 TESTS({"at the start it is the base", test_start}, {"A and B at the start", test_init}, {"counts by formula", test_counts},
-      {"the base is untouched", test_untouched}, {"cut anyhow", test_splits}, {"dropout's mask", test_dropout_mask}, {"DoRA by its definition", test_dora_definition},
+      {"the base is untouched", test_untouched}, {"cut anyhow", test_splits}, {"sixteen counters", test_philox_16}, {"dropout's mask", test_dropout_mask}, {"DoRA by its definition", test_dora_definition},
       {"LoRA+", test_lora_plus}, {"freezing by name", test_freeze}, {"gradients with frozen parts", test_frozen_gradients}, {"trained rows", test_rows},
       {"merging", test_merge})
