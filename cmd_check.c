@@ -1,4 +1,5 @@
 /* check: hashes of artifacts; logits and gradients of any model folder, for those who port, compare or teach. */
+#include "check_data.h"
 #include "commands.h"
 #include "gradcheck.h"
 #include "hash.h"
@@ -190,12 +191,13 @@ static int check_grad(int argc, char **argv) {
 }
 
 int cmd_check(int argc, char **argv) {
-    static const struct { const char *name; int (*run)(int, char **); } checks[] = {{"hash", check_hash}, {"logits", check_logits}, {"grad", check_grad}};
+    static const struct { const char *name; int (*run)(int, char **); } checks[] = {{"hash", check_hash}, {"logits", check_logits}, {"grad", check_grad}, {"data", check_data}};
     for (size_t i = 0; argc && i < sizeof checks / sizeof *checks; i++)
         if (!strcmp(argv[0], checks[i].name)) return checks[i].run(argc - 1, argv + 1);
     bool help = argc && (!strcmp(argv[0], "--help") || !strcmp(argv[0], "-h"));
-    if (!help) bad_input("check what? finetune check hash PATH…, check logits --model DIR …, check grad --model DIR …");
+    if (!help) bad_input("check what? finetune check hash PATH…, check logits --model DIR …, check grad --model DIR …, check data FILE --model DIR");
     out_text("finetune check: look inside\n\n  hash PATH…    SHA-256 of files, folders or tensors\n  logits        logits of rows of token ids, to a file\n"
-             "  grad          every gradient, to a file; or against central differences\n\nexample:\n  finetune check grad --help\n");
+             "  grad          every gradient, to a file; or against central differences\n"
+             "  data FILE…    rows token by token, what is learned of them, what is wrong with them\n\nexample:\n  finetune check grad --help\n");
     return 0;
 }

@@ -46,6 +46,7 @@ Tokenizer *tokenizer_new(TokenizerKind kind, const char *name, size_t most_piece
     t->name = str_copy(name);
     t->pieces = mem_new(most_pieces, sizeof *t->pieces);
     t->bos = t->eos = t->unk = NO_PIECE;
+    t->adds_bos = -1;
     return t;
 }
 
@@ -348,6 +349,7 @@ size_t tokenizer_size(const Tokenizer *t) { return t->count; }
 int32_t tokenizer_bos(const Tokenizer *t) { return t->bos; }
 int32_t tokenizer_eos(const Tokenizer *t) { return t->eos; }
 int32_t tokenizer_unk(const Tokenizer *t) { return t->unk; }
+bool tokenizer_adds_bos(const Tokenizer *t) { return t->bos != NO_PIECE && t->adds_bos != 0; }
 
 int32_t tokenizer_id(const Tokenizer *t, const char *piece) {
     int32_t id = piece_find(t, piece, strlen(piece));

@@ -36,6 +36,8 @@ size_t tokenizer_size(const Tokenizer *t);
 int32_t tokenizer_bos(const Tokenizer *t);
 int32_t tokenizer_eos(const Tokenizer *t);
 int32_t tokenizer_unk(const Tokenizer *t);
+/* Whether its texts begin with BOS: as the files say (post_processor, add_bos_token); where they say nothing, if it has one. */
+bool tokenizer_adds_bos(const Tokenizer *t);
 /* The id of a piece by its text in the vocabulary ("<|endoftext|>", "Ġthe"), or -1. */
 int32_t tokenizer_id(const Tokenizer *t, const char *piece);
 bool tokenizer_is_special(const Tokenizer *t, int32_t id);
@@ -43,6 +45,8 @@ bool tokenizer_is_special(const Tokenizer *t, int32_t id);
 /* Appends the ids of a text; adds no BOS or EOS, and an empty text has none. special: the text of a special token becomes its id;
  * otherwise it is text like any other (what a user typed must not end a turn). Not const: it remembers frequent words. */
 void tokenizer_encode(Tokenizer *t, const char *text, size_t len, bool special, Ids *ids);
+/* The same for a text that goes on behind a special token: it gets no space in front that only beginnings get. Nothing in it is special. */
+void tokenizer_encode_on(Tokenizer *t, const char *text, size_t len, Ids *ids);
 
 /* The bytes a token stands for: none for special tokens. The space that a metaspace tokenizer puts in front of a text is in them. */
 const char *tokenizer_piece_bytes(const Tokenizer *t, int32_t id, size_t *len);

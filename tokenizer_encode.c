@@ -327,15 +327,18 @@ static void encode_segment(Tokenizer *t, Work *w, const unsigned char *s, size_t
     buf_free(&normal);
 }
 
-void tokenizer_encode(Tokenizer *t, const char *text, size_t len, bool special, Ids *ids) {
+static void encode(Tokenizer *t, const char *text, size_t len, bool begins, bool special, Ids *ids) {
     const unsigned char *s = (const unsigned char *)text;
     Work w = {0};
     for (size_t at = 0; at < len;) {
         Stretch x = next_stretch(&t->raw, special, s, len, at);
-        if (x.end > x.at) encode_segment(t, &w, s + x.at, x.end - x.at, !x.at, special, ids);
+        if (x.end > x.at) encode_segment(t, &w, s + x.at, x.end - x.at, begins && !x.at, special, ids);
         if (x.token) ids_push(ids, x.token->id);
         at = x.from;
     }
     mem_free(w.symbols);
     mem_free(w.heap);
 }
+
+void tokenizer_encode(Tokenizer *t, const char *text, size_t len, bool special, Ids *ids) { encode(t, text, len, true, special, ids); }
+void tokenizer_encode_on(Tokenizer *t, const char *text, size_t len, Ids *ids) { encode(t, text, len, false, false, ids); }

@@ -119,9 +119,12 @@ static void read_metaspace_part(Tokenizer *t, const JsonDoc *doc, const Json *pa
 /* ---- post_processor and decoder ---- */
 
 static void read_post_processor(Tokenizer *t, const JsonDoc *doc, const Json *part, size_t position, size_t count) {
-    (void)t, (void)position, (void)count;
+    (void)position, (void)count;
     const char *type = type_of(doc, part);
     if (strcmp(type, "ByteLevel") && strcmp(type, "TemplateProcessing")) refuse(doc, part, "post_processor", type, "ByteLevel, TemplateProcessing, Sequence, null");
+    const Json *single = json_get(part, "single"), *first = single && single->kind == JSON_ARRAY && single->count ? &single->items[0] : NULL;
+    if (first && first->kind == JSON_OBJECT && json_get(first, "SpecialToken")) t->adds_bos = 1;
+    else if (t->adds_bos < 0) t->adds_bos = 0;
 }
 
 static void read_decoder(Tokenizer *t, const JsonDoc *doc, const Json *part, size_t position, size_t count) {
@@ -324,6 +327,7 @@ void tokenizer_config_read(Tokenizer *t, const char *path, const Buf *text) {
     int32_t end = t->kind == KIND_BYTE_LEVEL && (!*class || str_starts(class, "GPT2")) ? tokenizer_id(t, END_OF_TEXT) : NO_PIECE;
     t->bos = config_token(t, doc, "bos_token", t->sentencepiece ? t->bos : end);
     t->eos = config_token(t, doc, "eos_token", t->sentencepiece ? t->eos : end);
+    t->adds_bos = json_bool(doc, json_root(doc), "add_bos_token", t->adds_bos != 0);
     check_added(t, doc);
     json_free(doc);
 }

@@ -93,6 +93,7 @@ struct Tokenizer {
     Merge *merges;
     size_t merges_size, merge_count;
     int32_t bos, eos, unk;
+    int adds_bos;                         /* 1, 0; -1: no file says */
     int32_t byte_ids[256];                /* byte-level: the symbol of a byte; metaspace: <0xHH>; -1: not in the vocabulary */
     bool ignore_merges;                   /* a word that is a piece is that piece, whatever the merges would give */
 

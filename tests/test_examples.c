@@ -258,6 +258,45 @@ static void test_ngrams(void) {
     ngrams_free(&s), buf_free(&long_text);
 }
 
+/* ---- what examples ask of a tokenizer ---- */
+
+#define MARK "\xE2\x96\x81"
+static Tokenizer *metaspace(const char *scheme, const char *post, const char *config) {
+    char *text = str_format("{\"added_tokens\":[{\"id\":0,\"content\":\"<s>\",\"special\":true}],\"normalizer\":null,\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":"
+                            "\"" MARK "\",\"prepend_scheme\":\"%s\"},\"post_processor\":%s,\"decoder\":{\"type\":\"Metaspace\",\"replacement\":\"" MARK "\",\"prepend_scheme\":\"%s\"},"
+                            "\"model\":{\"type\":\"BPE\",\"vocab\":{\"<s>\":0,\"" MARK "\":1,\"a\":2,\"" MARK "a\":3},\"merges\":[\"" MARK " a\"]}}", scheme, post, scheme);
+    const char *dir = scratch("meta");
+    os_make_dir(dir);
+    scratch_text("meta/tokenizer.json", text);
+    scratch_text("meta/tokenizer_config.json", config);
+    mem_free(text);
+    return tokenizer_load(dir);
+}
+
+static void test_tokenizer(void) {
+    static const struct { const char *scheme; int32_t first, on; } cases[] = {{"first", 3, 2}, {"always", 3, 3}, {"never", 2, 2}};
+    for (size_t i = 0; i < 3; i++) {
+        Tokenizer *t = metaspace(cases[i].scheme, "null", "{\"bos_token\":\"<s>\"}");
+        Ids ids = {0};
+        tokenizer_encode(t, "a", 1, false, &ids);
+        tokenizer_encode_on(t, "a", 1, &ids);
+        CHECK(ids.count == 2 && ids.data[0] == cases[i].first && ids.data[1] == cases[i].on, "%s: %zu ids", cases[i].scheme, ids.count);
+        ids_free(&ids), tokenizer_free(t);
+    }
+    static const char with[] = "{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"<s>\",\"type_id\":0}},{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}]}",
+                      without[] = "{\"type\":\"ByteLevel\"}", both[] = "{\"type\":\"Sequence\",\"processors\":[";
+    char *sequence = str_format("%s%s,%s]}", both, without, with);
+    static const char bos[] = "{\"bos_token\":\"<s>\"}";
+    const struct { const char *post, *config; bool adds; } files[] = {{"null", bos, true}, {"null", "{\"bos_token\":null}", false}, {with, bos, true}, {without, bos, false}, {sequence, bos, true},
+        {with, "{\"bos_token\":\"<s>\",\"add_bos_token\":false}", false}, {without, "{\"bos_token\":\"<s>\",\"add_bos_token\":true}", true}};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        Tokenizer *t = metaspace("first", files[i].post, files[i].config);
+        CHECK(tokenizer_adds_bos(t) == files[i].adds, "%s %s", files[i].post, files[i].config);
+        tokenizer_free(t);
+    }
+    mem_free(sequence);
+}
+
 /* ---- check data ---- */
 
 static int run(int argc, const char **argv) { return check_data(argc, (char **)argv); }
@@ -274,4 +313,4 @@ static void test_command(void) {
 }
 
 TESTS({"masks", test_masks}, {"prompts", test_prompts}, {"cut", test_cut}, {"limits", test_limits}, {"batches", test_batches}, {"hold out", test_hold_out},
-      {"normal form", test_normal}, {"n-grams", test_ngrams}, {"command", test_command})
+      {"normal form", test_normal}, {"n-grams", test_ngrams}, {"tokenizer", test_tokenizer}, {"command", test_command})
