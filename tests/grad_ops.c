@@ -2,6 +2,7 @@
 #include "../attention.h"
 #include "../linear.h"
 #include "../ops.h"
+#include "../parallel.h"
 #include "random.h"
 #include "test.h"
 
@@ -85,6 +86,7 @@ static void check_input(Op *op, int i) {
 
 /* Outputs hold NaN before they are written; gradients that are added to are added to twice. */
 static void check_op(Op *op) {
+    thread_limit(1);
     worst = 0;
     nan_fill(op->out, op->out_size);
     for (int i = 0; i < 3; i++)
@@ -105,14 +107,17 @@ static void check_op(Op *op) {
     for (int i = 0; i < op->inputs; i++) {
         double *twice = mem_new(op->in[i].size, sizeof(double));
         for (size_t j = 0; j < op->in[i].size; j++) twice[j] = gradient_of(op, i, j) / (op->in[i].written ? 1 : 2);
-        CHECK(distance(twice, once[i], op->in[i].size) < (op->in[i].written ? 1e-300 : 1e-14), "%s: %s the second time", op->name, op->in[i].name);
+        CHECK(distance(twice, once[i], op->in[i].size) < (op->in[i].written ? 1e-300 : 1e-14), "%s: %s the second time", op->name,
+              op->in[i].name);
     }
     printf("%-40s %.1e\n", op->name, worst);
 }
 
 /* ---- norms ---- */
 
-static void layernorm_f(Op *o) { layernorm_forward(o->out, o->saved[0], o->saved[1], o->in[0].x, o->in[1].x, o->in[2].x, o->N, o->C, 1e-5); }
+static void layernorm_f(Op *o) {
+    layernorm_forward(o->out, o->saved[0], o->saved[1], o->in[0].x, o->in[1].x, o->in[2].x, o->N, o->C, 1e-5);
+}
 static void layernorm_b(Op *o) {
     layernorm_backward(o->in[0].dx, o->in[1].sum, o->in[2].sum, o->d_out, o->in[0].x, o->in[1].x, o->saved[0], o->saved[1], o->N, o->C);
 }
@@ -138,7 +143,8 @@ static void test_norms(void) {
 /* Frozen gains: dx alone is asked for. */
 static void test_frozen_gain(void) {
     enum { N = 2, C = 19 };
-    real *x = random_reals(N * C, 1), *gain = random_reals(C, 1), *bias = random_reals(C, 1), *dy = random_reals(N * C, 1), *y = nan_reals(N * C);
+    real *x = random_reals(N * C, 1), *gain = random_reals(C, 1), *bias = random_reals(C, 1), *dy = random_reals(N * C, 1),
+        *y = nan_reals(N * C);
     real mean[N], rstd[N], *dx = mem_new(N * C, sizeof *dx), *dx2 = mem_new(N * C, sizeof *dx);
     double dgain[C] = {0}, dbias[C] = {0};
     layernorm_forward(y, mean, rstd, x, gain, bias, N, C, 1e-5);
@@ -219,7 +225,8 @@ static void cross_entropy_b(Op *o) {
 static void test_cross_entropy(void) {
     static const size_t sizes[] = {1, 2, 16, 37, 130};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        Op o = {.name = str_format("cross-entropy V=%zu", sizes[i]), .forward = cross_entropy_f, .backward = cross_entropy_b, .N = 4, .C = sizes[i]};
+        Op o = {.name = str_format("cross-entropy V=%zu", sizes[i]), .forward = cross_entropy_f, .backward = cross_entropy_b, .N = 4,
+                .C = sizes[i]};
         add_input(&o, "logits", o.N * o.C, 4, true);
         add_output(&o, o.N);
         check_op(&o);
@@ -240,12 +247,14 @@ static size_t width_kv(const Attention *a) { return a->heads.kv_heads * a->heads
 
 static void attention_f(Op *o) {
     const Attention *a = o->more;
-    attention_forward(o->out, o->saved[0], o->saved[1], o->in[0].x, width_q(a), o->in[1].x, o->in[2].x, width_kv(a), a->heads, a->blocks, a->count,
+    attention_forward(o->out, o->saved[0], o->saved[1], o->in[0].x, width_q(a), o->in[1].x, o->in[2].x, width_kv(a), a->heads, a->blocks,
+                      a->count,
                       a->keys, a->scratch);
 }
 static void attention_b(Op *o) {
     const Attention *a = o->more;
-    attention_backward(o->in[0].dx, o->in[1].dx, o->in[2].dx, a->delta, o->d_out, o->out, o->saved[0], o->saved[1], o->in[0].x, width_q(a), o->in[1].x,
+    attention_backward(o->in[0].dx, o->in[1].dx, o->in[2].dx, a->delta, o->d_out, o->out, o->saved[0], o->saved[1], o->in[0].x, width_q(a),
+                       o->in[1].x,
                        o->in[2].x, width_kv(a), a->heads, a->blocks, a->count, a->keys, a->scratch);
 }
 
@@ -254,7 +263,8 @@ static void check_attention(size_t heads, size_t kv_heads, size_t D, const size_
     for (size_t s = 0; s < segments; a.tokens += lengths[s++]) {
         if (lengths[s] > a.keys) a.keys = lengths[s];
         for (size_t t = 0; t < lengths[s]; t += ATTENTION_ROWS)
-            a.blocks[a.count++] = (AttentionBlock){.row = a.tokens + t, .rows = lengths[s] - t < ATTENTION_ROWS ? lengths[s] - t : ATTENTION_ROWS,
+            a.blocks[a.count++] = (AttentionBlock){.row = a.tokens + t,
+                                                   .rows = lengths[s] - t < ATTENTION_ROWS ? lengths[s] - t : ATTENTION_ROWS,
                                                    .first = t, .key_row = a.tokens};
     }
     a.delta = nan_reals(a.tokens * heads);
@@ -360,4 +370,5 @@ static void test_linear_begin(void) {
 }
 
 TESTS({"norms", test_norms}, {"frozen gain", test_frozen_gain}, {"rope", test_rope}, {"activations", test_activations},
-      {"cross-entropy", test_cross_entropy}, {"attention", test_attention}, {"linear", test_linear}, {"linear: begin, frozen", test_linear_begin})
+      {"cross-entropy", test_cross_entropy}, {"attention", test_attention}, {"linear", test_linear}, 
+      {"linear: begin, frozen", test_linear_begin})

@@ -3,23 +3,28 @@
 #define SMALL_MODELS_H
 
 #include "../gradcheck.h"
+#include "../parallel.h"
 #include "random.h"
 
 #include <string.h>
 
 static inline Config small_gpt2(size_t vocab, size_t ctx, size_t dim, size_t layers, size_t heads, size_t ffn, bool tied) {
     return (Config){.family = FAMILY_GPT2, .vocab = vocab, .ctx = ctx, .dim = dim, .layers = layers, .heads = heads, .kv_heads = heads,
-                    .head_dim = dim / heads, .ffn = ffn, .tied = tied, .qkv_bias = true, .out_bias = true, .mlp_bias = true, .norm_eps = 1e-5,
+                    .head_dim = dim / heads, .ffn = ffn, .tied = tied, .qkv_bias = true, .out_bias = true, .mlp_bias = true,
+                        .norm_eps = 1e-5,
                     .init_std = 0.02, .bos = 0, .pad = -1};
 }
 
-static inline Config small_llama(size_t vocab, size_t ctx, size_t dim, size_t layers, size_t heads, size_t kv_heads, size_t head_dim, size_t ffn, bool tied) {
+static inline Config small_llama(size_t vocab, size_t ctx, size_t dim, size_t layers, size_t heads, size_t kv_heads, size_t head_dim,
+                                 size_t ffn, bool tied) {
     return (Config){.family = FAMILY_LLAMA, .vocab = vocab, .ctx = ctx, .dim = dim, .layers = layers, .heads = heads, .kv_heads = kv_heads,
-                    .head_dim = head_dim, .ffn = ffn, .tied = tied, .norm_eps = 1e-5, .rope_theta = 100, .init_std = 0.02, .bos = 0, .pad = -1};
+                    .head_dim = head_dim, .ffn = ffn, .tied = tied, .norm_eps = 1e-5, .rope_theta = 100, .init_std = 0.02, .bos = 0,
+                        .pad = -1};
 }
 
 /* Weights of its initialisation; with `random` instead every weight is of the size 1/sqrt(inputs) and no bias is 0, no gain 1. */
 static inline Model *small_model(Config c, bool random) {
+    thread_limit(1); /* unless a test asks for more: so little work is not worth the starting of threads */
     Model *m = model_new(&c, "test");
     model_alloc_weights(m);
     model_init(m, 1);

@@ -11,7 +11,8 @@ static void check_documents(const char *text, const char *const *expected, size_
     size_t bytes = 0;
     CHECK(t.count == count, "\"%s\": %zu documents", text, t.count);
     for (size_t i = 0; i < count && i < t.count; i++) {
-        CHECK(t.documents[i].length == strlen(expected[i]) && !memcmp(t.documents[i].text, expected[i], t.documents[i].length), "\"%s\": document %zu", text, i);
+        CHECK(t.documents[i].length == strlen(expected[i]) && !memcmp(t.documents[i].text, expected[i], t.documents[i].length),
+              "\"%s\": document %zu", text, i);
         bytes += strlen(expected[i]);
     }
     CHECK(t.bytes == bytes);
@@ -70,7 +71,8 @@ static void test_folder(void) {
     scratch_text("folder/c.md", "not this");
     Texts t = texts_read(scratch("folder"));
     CHECK(t.count == 3 && t.file_count == 2);
-    CHECK(!memcmp(t.documents[0].text, "one", 3) && t.documents[0].length == 3 && !memcmp(t.documents[1].text, "two", 3), "in the order of the names");
+    CHECK(!memcmp(t.documents[0].text, "one", 3) && t.documents[0].length == 3 && !memcmp(t.documents[1].text, "two", 3),
+          "in the order of the names");
     texts_free(&t);
     folder_hash(hash);
     Sha256 sha; /* SHA-256 of each text's hash, then its name with a 0 */
@@ -111,7 +113,8 @@ static Texts numbered(size_t count) {
 static size_t number_of(const Document *d) { return (size_t)strtoul(d->text + 9, NULL, 10); }
 
 static void test_hold_out(void) {
-    static const struct { size_t documents; double fraction; size_t held; } cases[] = {{20, 0.05, 1}, {20, 0.01, 1}, {41, 0.25, 10}, {200, 0.5, 100}, {33, 0.99, 32}};
+    static const struct { size_t documents; double fraction; size_t held; } cases[] = {{20, 0.05, 1}, {20, 0.01, 1}, {41, 0.25, 10},
+                                                                                       {200, 0.5, 100}, {33, 0.99, 32}};
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
         size_t n = cases[k].documents, bytes, seen = 0;
         Texts t = numbered(n);
@@ -150,13 +153,15 @@ static void test_hold_out_tail(void) {
     Texts t = texts_read(scratch_text("tail.txt", "first<|endoftext|>line one\nline two\nline three\nline four"));
     Texts held = texts_hold_out(&t, 0.4, 1); /* 0.4 of 37 bytes: from byte 23, so from the next line */
     CHECK(t.count == 2 && held.count == 1);
-    CHECK(held.documents[0].length == 9 && !memcmp(held.documents[0].text, "line four", 9), "%.*s", (int)held.documents[0].length, held.documents[0].text);
+    CHECK(held.documents[0].length == 9 && !memcmp(held.documents[0].text, "line four", 9), "%.*s", (int)held.documents[0].length,
+          held.documents[0].text);
     CHECK(t.documents[1].length == 28 && !memcmp(t.documents[1].text, "line one\nline two\nline three", 28), "%zu", t.documents[1].length);
     CHECK(t.bytes == 5 + 28 && held.bytes == 9);
     texts_free(&held), texts_free(&t);
     t = texts_read(scratch_text("tail.txt", "ab\n\n\nc"));
     held = texts_hold_out(&t, 0.5, 1);
-    CHECK(t.documents[0].length == 2 && held.documents[0].length == 1 && t.bytes == 2 && held.bytes == 1, "no line ends left over at either end");
+    CHECK(t.documents[0].length == 2 && held.documents[0].length == 1 && t.bytes == 2 && held.bytes == 1,
+          "no line ends left over at either end");
     texts_free(&held), texts_free(&t);
     static const char *const short_ones[] = {"one line", "a\nb", "x"};
     for (volatile size_t i = 0; i < 3; i++) {
@@ -175,9 +180,9 @@ static Tokenizer *small_tokenizer(void) {
 
 /* Without an end of text: ids are the letters. */
 #define LETTERS \
-    "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,\"added_tokens\":[],\"normalizer\":null,\"pre_tokenizer\":{\"type\":\"ByteLevel\"," \
-    "\"add_prefix_space\":false},\"post_processor\":null,\"decoder\":{\"type\":\"ByteLevel\"},\"model\":{\"type\":\"BPE\",\"dropout\":null,\"unk_token\":null," \
-    "\"vocab\":{\"a\":0,\"b\":1,\"c\":2},\"merges\":[]}}"
+    "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,\"added_tokens\":[],\"normalizer\":null," \
+    "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false},\"post_processor\":null,\"decoder\":{\"type\":\"ByteLevel\"}," \
+    "\"model\":{\"type\":\"BPE\",\"dropout\":null,\"unk_token\":null,\"vocab\":{\"a\":0,\"b\":1,\"c\":2},\"merges\":[]}}"
 
 /* Every pair of every document in order, then cut every ctx: what the rows must be. */
 static void check_rows(const Texts *t, Tokenizer *tok, size_t ctx) {
@@ -222,9 +227,13 @@ static void test_rows(void) {
     static const size_t contexts[] = {1, 2, 3, 7, 16, 100, 1000};
     Tokenizer *own = small_tokenizer(), *letters = tokenizer_load(scratch_text("letters.json", LETTERS));
     CHECK(tokenizer_bos(own) == 0 && tokenizer_eos(own) == 0 && tokenizer_bos(letters) < 0 && tokenizer_eos(letters) < 0);
-    Texts words = texts_read(scratch_text("words.txt", "the cat sat<|endoftext|>on<|endoftext|>the mat and the dog sat<|endoftext|>x<|endoftext|>on the cat the cat"));
+    Texts words = texts_read(scratch_text("words.txt", "the cat sat<|endoftext|>on<|endoftext|>the mat and the dog sat<|endoftext|>x"
+                                                       "<|endoftext|>on the cat the cat"));
     Texts abc = texts_read(scratch_text("abc.txt", "abc<|endoftext|>a<|endoftext|>b<|endoftext|>cab<|endoftext|>ab<|endoftext|>c"));
-    for (size_t i = 0; i < sizeof contexts / sizeof *contexts; i++) check_rows(&words, own, contexts[i]), check_rows(&abc, letters, contexts[i]);
+    for (size_t i = 0; i < sizeof contexts / sizeof *contexts; i++) {
+        check_rows(&words, own, contexts[i]);
+        check_rows(&abc, letters, contexts[i]);
+    }
     Texts single = texts_read(scratch_text("single.txt", "a<|endoftext|>b"));
     Corpus c = corpus_new(&single, letters, 4);
     CHECK(c.pairs == 0 && corpus_rows(&c) == 0, "one token has no pair");
@@ -236,7 +245,8 @@ static void test_rows(void) {
 static void test_order(void) {
     enum { SAMPLES = 37, EPOCHS = 5 };
     size_t seen[EPOCHS][SAMPLES], same = 0;
-    Order o = order_new(SAMPLES, 9, true), again = order_new(SAMPLES, 9, true), other = order_new(SAMPLES, 10, true), file = order_new(SAMPLES, 9, false);
+    Order o = order_new(SAMPLES, 9, true), again = order_new(SAMPLES, 9, true), other = order_new(SAMPLES, 10, true),
+        file = order_new(SAMPLES, 9, false);
     size_t differ = 0;
     for (size_t e = 0; e < EPOCHS; e++) {
         uint32_t expected[SAMPLES];

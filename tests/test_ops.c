@@ -63,7 +63,8 @@ static void test_norms(void) {
     for (int kind = 0; kind < 2; kind++) {
         for (size_t w = 0; w < WIDTHS; w++) {
             size_t C = widths[w], n = ROWS * C;
-            real *x = random_reals(n, 3), *gain = random_reals(C, 1), *bias = kind ? random_reals(C, 1) : NULL, *y = nan_reals(n), *again = nan_reals(n);
+            real *x = random_reals(n, 3), *gain = random_reals(C, 1), *bias = kind ? random_reals(C, 1) : NULL, *y = nan_reals(n),
+                *again = nan_reals(n);
             real *mean = nan_reals(ROWS), *rstd = nan_reals(ROWS);
             double *expected = mem_new(n, sizeof *expected);
             for (size_t r = 0; r < ROWS; r++) norm_literal(expected + r * C, x + r * C, gain, bias, C, 1e-5);
@@ -81,7 +82,8 @@ static void test_norm_properties(void) {
     for (int kind = 0; kind < 2; kind++) {
         for (size_t w = 3; w < WIDTHS; w++) {
             size_t C = widths[w];
-            real *x = random_reals(C, 3), *gain = mem_new(C, sizeof *gain), *bias = mem_new(C, sizeof *bias), *h = nan_reals(C), *dx = mem_new(C, sizeof *dx);
+            real *x = random_reals(C, 3), *gain = mem_new(C, sizeof *gain), *bias = mem_new(C, sizeof *bias), *h = nan_reals(C),
+                *dx = mem_new(C, sizeof *dx);
             real *dy = random_reals(C, 1), mean, rstd;
             double dgain[100] = {0}, dbias[100] = {0}, sum = 0, squares = 0, along_one = 0, along_h = 0, size = 0;
             for (size_t i = 0; i < C; i++) gain[i] = 1;
@@ -94,8 +96,10 @@ static void test_norm_properties(void) {
                 double hi = (double)h[i], d = (double)dx[i];
                 sum += hi, squares += hi * hi, along_one += d, along_h += d * hi, size += fabs(d);
             }
-            if (kind) CHECK(fabs(sum) < 1e-5 * (double)C && fabs(along_one) < 1e-6 * size, "C %zu: sum %.1e, dx along 1 %.1e", C, sum, along_one);
-            CHECK(fabs(squares / (double)C - 1) < 1e-5 && fabs(along_h) < 2e-6 * size, "C %zu: mean square %.7f, dx along h %.1e", C, squares / (double)C, along_h);
+            bool centred = fabs(sum) < 1e-5 * (double)C && fabs(along_one) < 1e-6 * size;
+            CHECK(!kind || centred, "C %zu: sum %.1e, dx along 1 %.1e", C, sum, along_one);
+            CHECK(fabs(squares / (double)C - 1) < 1e-5 && fabs(along_h) < 2e-6 * size, "C %zu: mean square %.7f, dx along h %.1e", C,
+                  squares / (double)C, along_h);
         }
     }
 }
@@ -103,7 +107,8 @@ static void test_norm_properties(void) {
 /* Gains' gradients are double chains over rows that a second call continues: two halves are the whole, to the bit. */
 static void test_norm_chains(void) {
     enum { N = 7, C = 21 };
-    real *x = random_reals(N * C, 1), *gain = random_reals(C, 1), *bias = random_reals(C, 1), *dy = random_reals(N * C, 1), *y = nan_reals(N * C);
+    real *x = random_reals(N * C, 1), *gain = random_reals(C, 1), *bias = random_reals(C, 1), *dy = random_reals(N * C, 1),
+        *y = nan_reals(N * C);
     real mean[N], rstd[N], *dx = mem_new(N * C, sizeof *dx);
     double whole[2][C] = {{0}}, parts[2][C] = {{0}}, literal[2][C] = {{0}};
     layernorm_forward(y, mean, rstd, x, gain, bias, N, C, (real)1e-5);
@@ -153,7 +158,8 @@ static void test_rope(void) {
                 turn(expected, before, D, (double)position[n], inv_freq);
                 CHECK(error_of(after, expected, D) < 3e-7, "D %zu: %.2e", D, error_of(after, expected, D));
                 for (size_t i = 0; i < D / 2; i++) {
-                    double was = hypot((double)before[i], (double)before[i + D / 2]), now = hypot((double)after[i], (double)after[i + D / 2]);
+                    double was = hypot((double)before[i], (double)before[i + D / 2]);
+                    double now = hypot((double)after[i], (double)after[i + D / 2]);
                     if (fabs(was - now) > lengths) lengths = fabs(was - now);
                 }
                 if (!position[n]) CHECK(!memcmp(before, after, D * sizeof *x), "position 0 turns nothing");
@@ -223,12 +229,14 @@ static void test_activations(void) {
 
 /* Far out: 0 and x, no NaN; a NaN stays one. */
 static void test_activations_far_out(void) {
-    real x[] = {(real)1e4, (real)-1e4, (real)80, (real)-80, (real)0, (real)1e12, (real)-1e12, (real)bits_float(0x7FC00000u)}, y[8], d[8], one[8], pair[2], out;
+    real x[] = {(real)1e4, (real)-1e4, (real)80, (real)-80, (real)0, (real)1e12, (real)-1e12, (real)bits_float(0x7FC00000u)}, y[8], d[8],
+        one[8], pair[2], out;
     for (int i = 0; i < 8; i++) one[i] = 1;
     gelu_forward(y, x, 8);
     gelu_backward(d, one, x, 8);
     CHECK(y[0] == x[0] && y[2] == x[2] && y[5] == x[5] && y[4] == 0 && d[0] == 1 && d[4] == (real)0.5);
-    CHECK(fabs((double)y[1]) < 1e-20 && fabs((double)y[3]) < 1e-20 && fabs((double)d[3]) < 1e-20, "%g %g %g", (double)y[1], (double)y[3], (double)d[3]);
+    CHECK(fabs((double)y[1]) < 1e-20 && fabs((double)y[3]) < 1e-20 && fabs((double)d[3]) < 1e-20, "%g %g %g", (double)y[1], (double)y[3],
+          (double)d[3]);
     CHECK(y[7] != y[7]);
     for (int i = 0; i < 8; i++) {
         pair[0] = x[i], pair[1] = 1;
@@ -310,8 +318,10 @@ static void check_linear(size_t N, size_t in, size_t out, size_t rank, bool conv
         half[i] = stored == STORED_F16 ? f16_round((float)w[i]) : bf16_round((float)w[i]);
         w[i] = (real)(stored == STORED_F16 ? f16_widen(half[i]) : bf16_widen(half[i]));
     }
-    Param pw = {.rank = 2, .shape = {conv1d ? in : out, conv1d ? out : in}, .conv1d = conv1d, .stored = stored, .w = stored == STORED_REAL ? (void *)w : half};
-    Param pb = {.rank = 1, .shape = {out, 1}, .w = b}, pa1 = {.rank = 2, .shape = {rank, in}, .w = a1}, pb1 = {.rank = 2, .shape = {out, rank}, .w = b1};
+    Param pw = {.rank = 2, .shape = {conv1d ? in : out, conv1d ? out : in}, .conv1d = conv1d, .stored = stored,
+                .w = stored == STORED_REAL ? (void *)w : half};
+    Param pb = {.rank = 1, .shape = {out, 1}, .w = b};
+    Param pa1 = {.rank = 2, .shape = {rank, in}, .w = a1}, pb1 = {.rank = 2, .shape = {out, rank}, .w = b1};
     Lora lora = {.a = &pa1, .b = &pb1, .rank = rank, .scale = (real)0.5};
     Linear l = {.w = &pw, .b = with_bias ? &pb : NULL, .lora = rank ? &lora : NULL, .in = in, .out = out};
     linear_forward(y, ldy, x, ldx, &l, N, scratch);
@@ -329,7 +339,8 @@ static void check_linear(size_t N, size_t in, size_t out, size_t rank, bool conv
         }
         for (size_t o = out; o < ldy; o++) wrong += y[n * ldy + o] == y[n * ldy + o];
     }
-    CHECK(worst < 1e-5 && !wrong, "%zu x %zu -> %zu, rank %zu, Conv1D %d, bias %d, stored %d: %.1e, %zu beside", N, in, out, rank, conv1d, with_bias,
+    CHECK(worst < 1e-5 && !wrong, "%zu x %zu -> %zu, rank %zu, Conv1D %d, bias %d, stored %d: %.1e, %zu beside", N, in, out, rank, conv1d,
+          with_bias,
           (int)stored, worst, wrong);
     mem_free(x), mem_free(y), mem_free(w), mem_free(b), mem_free(a1), mem_free(b1), mem_free(scratch), mem_free(half);
 }
@@ -337,13 +348,15 @@ static void check_linear(size_t N, size_t in, size_t out, size_t rank, bool conv
 static void test_linear(void) {
     static const size_t sizes[][4] = {{1, 1, 1, 0}, {1, 5, 3, 1}, {3, 17, 9, 0}, {9, 33, 50, 4}, {2, 64, 49, 8}};
     for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++)
-        for (int kind = 0; kind < 12; kind++) check_linear(sizes[k][0], sizes[k][1], sizes[k][2], sizes[k][3], kind & 1, kind & 2, (Stored)(kind / 4));
+        for (int kind = 0; kind < 12; kind++)
+            check_linear(sizes[k][0], sizes[k][1], sizes[k][2], sizes[k][3], kind & 1, kind & 2, (Stored)(kind / 4));
 }
 
 /* An adapter whose B is 0 leaves the base as it is, bit for bit. */
 static void test_adapter_of_nothing(void) {
     enum { N = 3, IN = 19, OUT = 23, RANK = 4 };
-    real *x = random_reals(N * IN, 1), *w = random_reals(IN * OUT, 1), *base = nan_reals(N * OUT), *y = nan_reals(N * OUT), *scratch = nan_reals(N * RANK);
+    real *x = random_reals(N * IN, 1), *w = random_reals(IN * OUT, 1), *base = nan_reals(N * OUT), *y = nan_reals(N * OUT),
+        *scratch = nan_reals(N * RANK);
     Param pw = {.rank = 2, .shape = {OUT, IN}, .w = w}, a = {.rank = 2, .shape = {RANK, IN}, .w = random_reals(RANK * IN, 1)};
     Param b = {.rank = 2, .shape = {OUT, RANK}, .w = mem_new(OUT * RANK, sizeof(real))};
     Lora lora = {.a = &a, .b = &b, .rank = RANK, .scale = 2};
@@ -366,7 +379,8 @@ static void test_linear_continues(void) {
         double sum[2][OUT] = {{0}};
         for (int cut = 0; cut < 2; cut++) {
             random_draws = 1000; /* the same weights both times */
-            Param w = {.rank = 2, .shape = {IN, OUT}, .conv1d = conv1d, .w = random_reals(IN * OUT, 1), .g = g[cut][0] = nan_reals(IN * OUT)};
+            Param w = {.rank = 2, .shape = {IN, OUT}, .conv1d = conv1d, .w = random_reals(IN * OUT, 1),
+                       .g = g[cut][0] = nan_reals(IN * OUT)};
             Param b = {.rank = 1, .shape = {OUT, 1}, .w = random_reals(OUT, 1), .g_sum = sum[cut]};
             Param a1 = {.rank = 2, .shape = {RANK, IN}, .w = random_reals(RANK * IN, 1), .g = g[cut][1] = nan_reals(RANK * IN)};
             Param b1 = {.rank = 2, .shape = {OUT, RANK}, .w = random_reals(RANK * OUT, 1), .g = g[cut][2] = nan_reals(RANK * OUT)};
@@ -385,7 +399,8 @@ static void test_linear_continues(void) {
 }
 
 TESTS({"row sums", test_row_sums}, {"the tail stops", test_tail_stops}, {"norms", test_norms}, {"norms: properties", test_norm_properties},
-      {"norms: chains", test_norm_chains}, {"rope", test_rope}, {"rope: relative", test_rope_is_relative}, {"activations", test_activations},
+      {"norms: chains", test_norm_chains}, {"rope", test_rope}, {"rope: relative", test_rope_is_relative}, 
+      {"activations", test_activations},
       {"activations: far out", test_activations_far_out}, {"add", test_add}, {"cross-entropy", test_cross_entropy},
       {"cross-entropy: edges", test_cross_entropy_edges}, {"linear", test_linear}, {"linear: B = 0", test_adapter_of_nothing},
       {"linear: continues", test_linear_continues})

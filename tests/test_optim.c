@@ -137,7 +137,8 @@ static void test_update_bits(void) {
     static const size_t times[] = {0, 1, 2, 7, 63, 64, 1000, 1000000};
     static const int threads[] = {1, 2, 3, 7};
     int before = thread_count();
-    OptimOptions o = {.lr = 2e-3, .min_lr = 1e-4, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1, .clip = 1, .schedule = SCHEDULE_COSINE,
+    OptimOptions o = {.lr = 2e-3, .min_lr = 1e-4, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1, .clip = 1,
+                      .schedule = SCHEDULE_COSINE,
                       .steps = 100, .warmup = 3};
     for (size_t k = 0; k < sizeof times / sizeof *times; k++) {
         Model *m = model_with_gradients();
@@ -158,7 +159,8 @@ static void test_update_bits(void) {
         for (size_t i = 0; i < m->count; i++) {
             Param *p = m->params[i];
             size_t bytes = param_size(p) * sizeof(real);
-            CHECK(!memcmp(p->w, expected[i][0], bytes) && !memcmp(p->m, expected[i][1], bytes) && !memcmp(p->v, expected[i][2], bytes), "%s at %zu", p->name,
+            CHECK(!memcmp(p->w, expected[i][0], bytes) && !memcmp(p->m, expected[i][1], bytes) && !memcmp(p->v, expected[i][2], bytes),
+                  "%s at %zu", p->name,
                   times[k]);
         }
     }
@@ -168,7 +170,8 @@ static void test_update_bits(void) {
 /* Thirty updates beside AdamW in double as the paper writes it, with powers by pow(). */
 static void test_update_literal(void) {
     Model *m = small_model(small_gpt2(9, 5, 6, 1, 2, 7, true), true);
-    OptimOptions o = {.lr = 1e-2, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .weight_decay = 0.3, .clip = 2, .schedule = SCHEDULE_LINEAR, .steps = 30, .warmup = 4};
+    OptimOptions o = {.lr = 1e-2, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .weight_decay = 0.3, .clip = 2, .schedule = SCHEDULE_LINEAR,
+                      .steps = 30, .warmup = 4};
     double *w[32], *first[32], *second[32], worst = 0;
     model_alloc_training(m, true);
     for (size_t i = 0; i < m->count; i++) {
@@ -248,9 +251,11 @@ static void test_flush(void) {
     for (size_t j = 0; j < 8; j++) {
         bool stays = fabs(start[j] / 2) >= 0x1p-100;
         real expected_m = stays ? (real)(start[j] / 2) : 0, expected_v = stays ? (real)(fabs(start[j]) / 2) : 0;
-        CHECK(!memcmp(&p->m[j], &expected_m, sizeof(real)) && !memcmp(&p->v[j], &expected_v, sizeof(real)), "%a: %a and %a", start[j], (double)p->m[j], (double)p->v[j]);
+        CHECK(!memcmp(&p->m[j], &expected_m, sizeof(real)) && !memcmp(&p->v[j], &expected_v, sizeof(real)), "%a: %a and %a", start[j],
+              (double)p->m[j], (double)p->v[j]);
     }
 }
 
-TESTS({"warmup", test_warmup}, {"schedules", test_schedules}, {"norm", test_norm}, {"non-finite", test_non_finite}, {"update: bits", test_update_bits},
+TESTS({"warmup", test_warmup}, {"schedules", test_schedules}, {"norm", test_norm}, {"non-finite", test_non_finite}, 
+      {"update: bits", test_update_bits},
       {"update: literal", test_update_literal}, {"clipping", test_clipping}, {"decay", test_decay}, {"flush", test_flush})
