@@ -123,7 +123,7 @@ static void test_sets(void) {
                                                               .repetition_penalty = 1, .seed = (uint32_t)(k + 1)});
 }
 
-/* A tie at the border of top-k keeps the lower id. */
+/* A tie at the border of top-k keeps the lower id; at the border of min-p all of them. */
 static void test_ties_at_the_border(void) {
     real logits[V];
     SampleOptions o = {.temperature = 1, .top_k = 2, .top_p = 1, .repetition_penalty = 1, .seed = 3};
@@ -131,6 +131,10 @@ static void test_ties_at_the_border(void) {
     for (int i = 0; i < V; i++) logits[i] = i == 30 ? 1 : 0;
     for (uint64_t i = 0; i < 200; i++) hits[sampled(logits, &o, i)]++;
     CHECK(hits[30] > 100 && hits[0] > 20 && hits[30] + hits[0] == 200, "%zu %zu", hits[30], hits[0]);
+    /* min-p 1 leaves those that are as likely as the likeliest */
+    o.top_k = 0, o.min_p = 1, logits[7] = 1, hits[7] = hits[30] = 0;
+    for (uint64_t i = 0; i < 200; i++) hits[sampled(logits, &o, i)]++;
+    CHECK(hits[7] > 50 && hits[30] > 50 && hits[7] + hits[30] == 200, "%zu %zu", hits[7], hits[30]);
 }
 
 /* A draw is a function of (seed, index), not of what was drawn before. */
