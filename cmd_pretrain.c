@@ -147,27 +147,7 @@ static void print_plan(const Options *o, const Command *c, const Inputs *in, con
             t->micro_batch);
 }
 
-/* --minutes: a new run times itself; one that is resumed keeps its number of steps. */
-static void resolve_minutes(Options *o, Training *t) {
-    if (!(o->train.minutes > 0)) return;
-    JsonDoc *old = o->train.resume && os_exists(o->out) ? run_settings(o->out) : NULL;
-    if (old) {
-        const Json *settings = json_need(old, json_root(old), "settings", JSON_OBJECT);
-        o->train.steps = (size_t)json_int(old, settings, "steps", 1, INT64_MAX, 1);
-        o->train.eval_every = (size_t)json_int(old, settings, "eval-every", 1, INT64_MAX, 1);
-        json_free(old);
-    } else {
-        fprintf(stderr, "pretrain: timing ten steps\n");
-        o->train.steps = training_time_steps(t, o->train.minutes);
-        o->train.eval_every = 0;
-    }
-    o->train.minutes = 0;
-    training_settings(t, &o->train);
-}
-
 static int pretrain(Options *o, const Command *c, int argc, char **argv) {
-    bool evaluations_given = cli_given(c, "--eval-every");
-    size_t eval_every = o->train.eval_every;
     Inputs in = read_inputs(o);
     o->vocab = tokenizer_size(in.tok);
     Config config = config_of(o, in.tok);
@@ -179,8 +159,7 @@ static int pretrain(Options *o, const Command *c, int argc, char **argv) {
     model_alloc_weights(m);
     model_alloc_training(m, true);
     model_init(m, (uint32_t)o->train.common.seed);
-    resolve_minutes(o, &t);
-    if (evaluations_given) o->train.eval_every = t.eval_every = eval_every;
+    training_minutes(&t, &o->train, o->out);
     print_plan(o, c, &in, &t);
     if (o->train.dry_run) return 0;
     Buf settings = settings_text(o, c, &in, m);
@@ -226,8 +205,7 @@ int cmd_pretrain(int argc, char **argv) {
     cli_need(&c, "--data"), cli_need(&c, "--out");
     resolve_shape(&o, &c);
     if (!o.train.steps && !(o.train.epochs > 0) && !(o.train.minutes > 0)) o.train.epochs = 1;
-    if (os_exists(o.out) && !o.train.resume && !o.train.force && !o.train.dry_run)
-        bad_input("%s exists: name another --out, add --resume to go on with it, or --force to replace it", o.out);
+    training_check_out(&o.train, o.out);
     cli_threads(&o.train.common);
     return pretrain(&o, &c, argc, argv);
 }

@@ -19,6 +19,7 @@ static const Subcommand subcommands[] = {
     {"stories", "write the generated story world: texts, tasks, suites", cmd_stories},
     {"tokenizer", "train a byte-level BPE, encode, decode", cmd_tokenizer},
     {"pretrain", "train a new model on text", cmd_pretrain},
+    {"train", "fine-tune a model on rows: all weights, or an adapter", cmd_train},
     {"generate", "sample text from a model", cmd_generate},
     {"eval", "loss and bits per byte of a text, or the score on a task", cmd_eval},
     {"check", "hashes, logits, gradients of any model folder", cmd_check},

@@ -48,7 +48,7 @@ void training_settings(Training *t, TrainFlags *f) {
     t->optim = (OptimOptions){.lr = f->lr, .min_lr = f->min_lr, .beta1 = f->beta1, .beta2 = f->beta2, .eps = f->eps, .weight_decay = f->weight_decay,
                               .clip = f->clip, .schedule = (Schedule)choice("--schedule", f->schedule, schedules, 4), .steps = f->steps};
     t->optim.warmup = parse_warmup(f->warmup, f->steps);
-    if (!f->eval_every) f->eval_every = f->steps / 10 ? f->steps / 10 : 1;
+    if (f->steps && !f->eval_every) f->eval_every = f->steps / 10 ? f->steps / 10 : 1;
     t->shuffle = choice("--order", f->order, orders, 2) == 1;
     t->batch = batch, t->micro_batch = f->micro_batch, t->recompute = f->recompute;
     t->eval_every = f->eval_every, t->save_every = f->save_every ? f->save_every : f->eval_every, t->stop_at = f->stop_at;
@@ -132,7 +132,8 @@ static _Noreturn void stop_non_finite(const Training *t, size_t step, double los
                 is_finite(loss) ? "gradient norm" : "loss", p ? ", first in the gradient of " : "", p ? p->name : "");
 }
 
-size_t training_time_steps(Training *t, double minutes) {
+/* How many steps fit into the minutes. */
+static size_t time_steps(Training *t, double minutes) {
     enum { TRIALS = 10 };
     Model *m = t->model;
     Loop l = loop_begin(t);
@@ -164,6 +165,26 @@ size_t training_time_steps(Training *t, double minutes) {
     loop_end(&l);
     size_t steps = (size_t)(minutes * 60 / seconds);
     return steps ? steps : 1;
+}
+
+void training_minutes(Training *t, TrainFlags *f, const char *out) {
+    if (!(f->minutes > 0)) return;
+    JsonDoc *old = f->resume ? run_settings(out) : NULL;
+    if (old) {
+        const Json *settings = json_need(old, json_root(old), "settings", JSON_OBJECT);
+        f->steps = (size_t)json_int(old, settings, "steps", 1, INT64_MAX, 1);
+        json_free(old);
+    } else {
+        fprintf(stderr, "%s: timing ten steps\n", t->stage);
+        f->steps = time_steps(t, f->minutes);
+    }
+    f->minutes = 0;
+    training_settings(t, f);
+}
+
+void training_check_out(const TrainFlags *f, const char *out) {
+    if (os_exists(out) && !f->resume && !f->force && !f->dry_run)
+        bad_input("%s exists: name another --out, add --resume to go on with it, or --force to replace it", out);
 }
 
 /* ---- log lines ---- */

@@ -59,10 +59,12 @@ typedef struct {
     {"--dry-run", FLAG_SWITCH, EXECUTION, &(o).dry_run, 0, 0, NULL, "print settings and memory, then leave", false}, \
     COMMON_FLAGS((o).common)
 
-/* Checks the flags and fills optim, batch, end, intervals; steps is resolved (--minutes: later, by training_time_steps). */
+/* Checks the flags and fills optim, batch, end, intervals; steps is resolved (--minutes: later, by training_minutes). */
 void training_settings(Training *t, TrainFlags *f);
-/* Times ten steps that are not kept and returns how many fit into the minutes. */
-size_t training_time_steps(Training *t, double minutes);
+/* --minutes: a new run times ten steps that are not kept and fixes its number of steps; one that is resumed from `out` keeps its own. */
+void training_minutes(Training *t, TrainFlags *f, const char *out);
+/* Refuses a folder that exists before anything is computed. */
+void training_check_out(const TrainFlags *f, const char *out);
 /* Bytes of weights, gradients, moments and activations. */
 size_t training_bytes(const Training *t);
 /* Trains into the run's folder from its newest checkpoint or from the start; publishes the best model. Returns the exit code. */
