@@ -35,12 +35,15 @@ typedef struct {
 
 static void follow(Reader *r, const Op *op, const Frame *up, Place p);
 
-static bool match(const Reader *r, Place *p, const char *text, size_t len) {
-    if (!len) return true;
+static bool fits(const Reader *r, const Place *p, const char *text, size_t len) {
     if ((size_t)(r->end - p->at) < len) return false;
     char first = text[0];
     if (p->capital && first >= 'a' && first <= 'z') first = (char)(first - 'a' + 'A');
-    if (p->at[0] != first || memcmp(p->at + 1, text + 1, len - 1)) return false;
+    return p->at[0] == first && !memcmp(p->at + 1, text + 1, len - 1);
+}
+
+static bool match(const Reader *r, Place *p, const char *text, size_t len) {
+    if (!fits(r, p, text, len)) return false;
     p->at += len, p->capital = false;
     return true;
 }
@@ -74,20 +77,24 @@ static void try_alternatives(Reader *r, const Op *op, const Frame *up, Place p) 
     const Rule *rule = &w->rules[op->rule];
     Frame next = {op + 1, up};
     uint32_t total = world_total(p.regs, op->rule, op->reg);
+    uint32_t weight = 0;
+    double bits = 0;
     Reg regs[REGS_MAX];
     if (op->reg >= 0) memcpy(regs, p.regs, sizeof regs);
     for (uint32_t i = 0; i < rule->count; i++) {
+        const Alt *alt = &rule->alts[i];
         if (r->sentence && r->found.derivations) return;
-        if (rule->count > 1 && !world_free(p.regs, op->rule, i, op->reg)) continue;
+        if (rule->count > 1 && total < rule->total && !world_free(p.regs, op->rule, i, op->reg)) continue;
+        if (op->kind == OP_RULE && alt->ops->kind == OP_TEXT && !fits(r, &p, alt->ops->text, alt->ops->len)) continue; /* most end here */
         Place q = p;
         if (rule->count > 1) {
-            double bits = world_bits(total, rule->alts[i].weight);
+            if (weight != alt->weight) bits = world_bits(total, weight = alt->weight);
             q.bits += bits;
             if (world_is_name(rule)) q.name_bits += bits;
         }
         if (op->reg >= 0) regs[op->reg] = (Reg){(int16_t)op->rule, (int16_t)i, (int16_t)rule->gender}, q.regs = regs;
         if (op->kind == OP_SILENT) follow(r, next.op, up, q);
-        else follow(r, rule->alts[i].ops, &next, q);
+        else follow(r, alt->ops, &next, q);
     }
 }
 

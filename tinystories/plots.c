@@ -38,14 +38,14 @@ const RuleText world_plots[] = {
      "3*{hero} loved to {x=activity} and {activity}.|2*{He} liked to {activity} with {his} {family}.|"
      "2*{He} loved {fadj} {x=foods}, {fadj} {foods} and {drink}.|2*{He} liked to {activity} {where}."},
     {"had",
-     "{He} had {a} {color} {x=cloth} and {a} {color} {cloth}.|{He} lived with {sight} and {sight}.|"
+     "{He} had {a} {color} {x=cloth} and {a} {color} {cloth}.|{He} lived with {creature} and {creature}.|"
      "{His} friend was {a} {aadj} {animal} who lived {where}.|{He} always wore {a} {color} {cloth}."},
     {"family", "{fam=famshe}|{fam=famhe}"},
     {"kin", "{relative=famshe}|{relative=famhe}"},
 
     /* ---- the day ---- */
     {"day",
-     "{setout} {scene}|{setout} {scene} {scene}"},
+     "{setout} {scene}|{setout} {scene} {more}"},
     {"setout",
      "2*One {weather} {time}, {hero} {went} to the {place=places} with {his} {family}.|"
      "3*One {weather} {time}, {hero} put on {his} {color} {cloth} and {went} to the {place=places}.|"
@@ -53,8 +53,9 @@ const RuleText world_plots[] = {
      "2*One {weather} {time}, {hero} packed {fadj} {x=foods} and {fadj} {foods} and {went} to the {place=places}."},
     {"scene",
      "3*{He} saw {sight} and {sight} {where}.|2*{He} saw {sight}, {sight} and {sight}.|2*{A} {aadj} {animal} was {doing} {where}.|"
-     "2*{Number} {aadj} {animals} were {doing} {where}.|It smelled of {x=smell} and {smell}.|{He} waved at {sight} and {smiled}."},
-    {"sight", "3*{a} {aadj} {animal}|2*{number} {aadj} {animals}|{a} {color} {flowers}"},
+     "2*{Number} {aadj} {animals} were {doing} {where}.|It smelled of {x=smell} and {smell}."},
+    {"sight",
+     "5*{creature}|{a} {color} {flowers}"},
 
     /* ---- the problems ---- */
     {"problems",
@@ -254,7 +255,7 @@ const RuleText world_plots[] = {
     {"f_look",
      "They looked {where} and {where}, and {atlast} {win}."},
     {"f_team",
-     "{Helper} called {sight} and {sight} to help, and {atlast} {win}."},
+     "{Helper} called {creature} and {creature} to help, and {atlast} {win}."},
     {"f_plan",
      "They used {a} {tooladj} {x=toolword} and {a} {tooladj} {toolword}, and {atlast} {win}."},
     {"f_food",
@@ -274,8 +275,8 @@ const RuleText world_plots[] = {
     {"feel",
      "2*{hero} was so {happy} that {he} {joy}.|2*{hero} felt {x=happy} and {happy}.|{Helper} {x=joy}, and {hero} {joy}."},
     {"thank",
-     "\"Thank you!\" said {hero} {how}.|\"You are {a} {wise} friend,\" {said} {hero} {how}.|"
-     "\"We did it,\" {said} {hero}, and {helper} {smiled}."},
+     "\"Thank you,\" {gladly} {hero} {how}.|\"You are {a} {wise} friend,\" {gladly} {hero}.|"
+     "\"We did it,\" {gladly} {hero}, and {helper} {smiled}."},
     {"reward",
      "They ate {fadj} {x=foods} and {fadj} {foods} {where}.|They had {fadj} {x=foods}, {fadj} {foods} and {drink}.|Then they went to {x=activity} and {activity}.|"
      "{hero} gave {helper} {a} {color} {x=cloth} and {a} {color} {cloth}."},
@@ -285,5 +286,9 @@ const RuleText world_plots[] = {
      "{hero} and {his} {family} had {fadj} {x=foods} and {fadj} {foods} for dinner.|2*On the way home, {he} saw {sight} and {sight}."},
     {"nature",
      "{look}|{x=look} and {look}"},
+    {"creature",
+     "3*{a} {aadj} {animal}|2*{number} {aadj} {animals}"},
+    {"more",
+     "Then {he} waved at {creature} and {smiled}.|Nearby, {he} met {creature} {where}.|Soon {he} met {creature} and {creature}."},
     {NULL, NULL},
 };

@@ -3,7 +3,7 @@
  *     reading   who, what, where: questions about a text just given (the answer of the other person is the trap)
  *     words     opposites and categories
  *     numbers   counting, small sums and differences, the number after
- *     form      following a form: repeat, turn round, list, frame, fill in
+ *     form      following a form: repeat, swap, list, frame, fill in
  *
  * An item is a prompt and its one right completion. One item in five is held out by what it combines: a word with the
  * question asked about it, a sum with its wording, a name with what was found. The fact is in the training documents,
@@ -52,36 +52,28 @@ static void draw_words(Draw *d, const char *class, uint32_t *index, uint32_t cou
 }
 
 static const char *const opposites[][2] = {
-    {"big", "small"},       {"hot", "cold"},       {"up", "down"},        {"fast", "slow"},     {"happy", "sad"},     {"day", "night"},
-    {"old", "new"},         {"open", "closed"},    {"full", "empty"},     {"hard", "soft"},     {"high", "low"},      {"wet", "dry"},
-    {"light", "dark"},      {"loud", "quiet"},     {"rich", "poor"},      {"left", "right"},    {"long", "short"},    {"near", "far"},
-    {"clean", "dirty"},     {"early", "late"},     {"easy", "difficult"}, {"first", "last"},    {"front", "back"},    {"give", "take"},
-    {"good", "bad"},        {"heavy", "weightless"}, {"in", "out"},       {"inside", "outside"}, {"laugh", "cry"},    {"lost", "found"},
-    {"many", "few"},        {"more", "less"},      {"over", "under"},     {"push", "pull"},     {"rough", "smooth"},  {"sharp", "blunt"},
-    {"strong", "weak"},     {"sweet", "sour"},     {"thick", "thin"},     {"tight", "loose"},   {"top", "bottom"},    {"true", "false"},
-    {"wide", "narrow"},     {"win", "lose"},       {"yes", "no"},         {"young", "aged"},    {"start", "stop"},    {"buy", "sell"},
-    {"come", "go"},         {"summer", "winter"},  {"always", "never"},   {"asleep", "awake"},  {"alike", "different"}, {"brave", "scared"},
-    {"deep", "shallow"},    {"east", "west"},      {"north", "south"},    {"friend", "enemy"},  {"love", "hate"},     {"noisy", "silent"},
-    {"polite", "rude"},     {"question", "answer"}, {"sunny", "rainy"},   {"tall", "tiny"},
+    {"big", "small"}, {"hot", "cold"}, {"up", "down"}, {"fast", "slow"}, {"happy", "sad"}, {"day", "night"}, {"old", "new"},
+    {"open", "closed"}, {"full", "empty"}, {"hard", "soft"}, {"high", "low"}, {"wet", "dry"}, {"light", "dark"},
+    {"loud", "quiet"}, {"rich", "poor"}, {"left", "right"}, {"long", "short"}, {"near", "far"}, {"clean", "dirty"},
+    {"early", "late"}, {"easy", "difficult"}, {"first", "last"}, {"give", "take"}, {"good", "bad"}, {"in", "out"},
+    {"laugh", "cry"}, {"lost", "found"}, {"many", "few"}, {"more", "less"}, {"over", "under"}, {"push", "pull"},
+    {"rough", "smooth"}, {"strong", "weak"}, {"sweet", "sour"}, {"thick", "thin"}, {"top", "bottom"}, {"true", "false"},
+    {"wide", "narrow"}, {"win", "lose"}, {"yes", "no"},
 };
 enum { OPPOSITES = sizeof opposites / sizeof *opposites };
 
-enum { CATEGORIES = 12, MEMBERS = 12 };
+enum { CATEGORIES = 8, MEMBERS = 12 };
 static const struct {
     const char *name, *members[MEMBERS];
 } categories[CATEGORIES] = {
-    {"fruit", {"apple", "pear", "plum", "cherry", "banana", "grape", "lemon", "peach", "melon", "orange", "mango", "fig"}},
-    {"vegetable", {"carrot", "potato", "onion", "cabbage", "turnip", "radish", "pea", "bean", "leek", "beet", "pumpkin", "spinach"}},
+    {"fruit", {"apple", "pear", "plum", "cherry", "banana", "grape", "lemon", "peach", "melon", "apricot", "mango", "fig"}},
     {"tool", {"hammer", "saw", "shovel", "rake", "drill", "wrench", "axe", "broom", "ladder", "needle", "hoe", "pliers"}},
     {"animal", {"dog", "cat", "horse", "cow", "pig", "sheep", "lion", "tiger", "bear", "fox", "rabbit", "mouse"}},
-    {"bird", {"owl", "duck", "swan", "crow", "robin", "eagle", "goose", "parrot", "hen", "gull", "sparrow", "penguin"}},
-    {"flower", {"rose", "tulip", "daisy", "lily", "violet", "poppy", "orchid", "pansy", "iris", "peony", "daffodil", "sunflower"}},
-    {"color", {"red", "blue", "green", "yellow", "purple", "pink", "white", "black", "brown", "gray", "violet blue", "crimson"}},
+    {"vegetable", {"carrot", "potato", "onion", "cabbage", "turnip", "radish", "pea", "bean", "leek", "beet", "pumpkin", "spinach"}},
+    {"flower", {"rose", "tulip", "daisy", "lily", "clover", "poppy", "orchid", "pansy", "iris", "peony", "daffodil", "sunflower"}},
+    {"color", {"red", "blue", "green", "yellow", "purple", "pink", "white", "black", "brown", "gray", "violet", "orange"}},
     {"vehicle", {"car", "bus", "train", "truck", "boat", "ship", "plane", "bike", "wagon", "tram", "van", "sled"}},
-    {"room", {"kitchen", "bedroom", "bathroom", "attic", "cellar", "hall", "office", "pantry", "nursery", "lounge", "closet", "study"}},
-    {"instrument", {"drum", "flute", "guitar", "piano", "violin", "trumpet", "harp", "banjo", "cello", "tuba", "horn", "fiddle"}},
     {"drink", {"milk", "juice", "tea", "cocoa", "water", "cider", "coffee", "soda", "lemonade", "broth", "nectar", "punch"}},
-    {"body part", {"arm", "leg", "nose", "ear", "eye", "hand", "foot", "knee", "elbow", "neck", "mouth", "chin"}},
 };
 
 static void ask_opposite(Item *it, uint32_t form) {
@@ -105,12 +97,13 @@ static void ask_category(Item *it, uint32_t form) {
 static void ask_member(Item *it) {
     uint32_t category[3], member[3], place = draw_below(&it->d, 3);
     category[0] = draw_below(&it->d, CATEGORIES);
-    category[1] = (category[0] + 1 + draw_below(&it->d, CATEGORIES - 1)) % CATEGORIES;
-    category[2] = (category[0] + 1 + draw_below(&it->d, CATEGORIES - 1)) % CATEGORIES;
+    uint32_t step = 1 + draw_below(&it->d, CATEGORIES - 1), other = 1 + draw_below(&it->d, CATEGORIES - 2);
+    category[1] = (category[0] + step) % CATEGORIES;
+    category[2] = (category[0] + other + (other >= step)) % CATEGORIES; /* neither of the two */
     for (int i = 0; i < 3; i++) member[i] = draw_below(&it->d, MEMBERS);
     const char *word[3];
-    for (uint32_t i = 0, other = 1; i < 3; i++) {
-        uint32_t k = i == place ? 0 : other++;
+    for (uint32_t i = 0, next = 1; i < 3; i++) {
+        uint32_t k = i == place ? 0 : next++;
         word[i] = categories[category[k]].members[member[k]];
     }
     buf_format(it->question, "Which one is a kind of %s: %s, %s or %s?", categories[category[0]].name, word[0], word[1], word[2]);
@@ -183,12 +176,15 @@ static void form_item(Item *it, uint32_t form) {
         it->held_out = (w[0] + n) % 5 == 0;
         break;
     case 1:
-    case 2:
-        buf_str(q, form == 1 ? "Repeat:" : "Say backwards:");
+        buf_str(q, "Repeat:");
         for (uint32_t i = 0; i < 3; i++) {
             buf_char(q, ' '), put_word(q, "animal", w[i]);
-            buf_str(a, i ? " " : ""), put_word(a, "animal", w[form == 1 ? i : 2 - i]);
+            buf_str(a, i ? " " : ""), put_word(a, "animal", w[i]);
         }
+        break;
+    case 2:
+        buf_str(q, "Swap "), put_word(q, "animal", w[0]), buf_str(q, " and "), put_word(q, "animal", w[1]), buf_char(q, '.');
+        put_word(a, "animal", w[1]), buf_str(a, " and "), put_word(a, "animal", w[0]);
         break;
     case 3:
         buf_str(q, "Make a list of ");
@@ -215,79 +211,66 @@ static void form_item(Item *it, uint32_t form) {
 
 /* ---- reading ---- */
 
-static const struct {
-    const char *class, *did, *what, *who;
-    bool article;
-} kinds[] = {
-    {"places", " went to the ", "Where did %s go?", "Who went to the ", false},
-    {"animal", " saw ", "What did %s see?", "Who saw ", true},
-    {"foods", " ate ", "What did %s eat?", "Who ate ", false},
-    {"toy", " found ", "What did %s find?", "Who found ", true},
-};
-enum { KINDS = sizeof kinds / sizeof *kinds };
+/* Who went where with whom, and three things that happened there: six facts. */
+enum { FACTS = 6, NAME = 0, PLACE, COMPANION, SEEN, EATEN, FOUND };
+static const char *const fact_classes[FACTS] = {"", "places", "", "animal", "foods", "toy"};
 
-/* Two people, two kinds of things that both of them did. */
 typedef struct {
-    uint32_t name[2], kind[2], value[2][2];   /* value[k][person], a word of the class of kind[k] */
-    bool by_person;                           /* the order of the four sentences */
+    bool girl;
+    uint32_t word[FACTS];
+    uint32_t order[3];      /* in which the last three are told */
 } Passage;
 
-/* Girls first, then boys. */
-static void put_name(Buf *b, uint32_t name) {
-    uint32_t girls = class_size("girl");
-    put_word(b, name < girls ? "girl" : "boy", name < girls ? name : name - girls);
+static void put_fact(Buf *b, const Passage *p, uint32_t fact) {
+    uint32_t word = p->word[fact];
+    if (fact == NAME) put_word(b, p->girl ? "girl" : "boy", word);
+    else if (fact == COMPANION) put_word(b, p->girl ? "boy" : "girl", word);
+    else if (fact == SEEN || fact == FOUND) put_a_word(b, fact_classes[fact], word);
+    else {
+        if (fact == PLACE) buf_str(b, "the ");
+        put_word(b, fact_classes[fact], word);
+    }
 }
 
-static void put_value(Buf *b, const Passage *p, uint32_t k, uint32_t person) {
-    if (kinds[p->kind[k]].article) put_a_word(b, kinds[p->kind[k]].class, p->value[k][person]);
-    else put_word(b, kinds[p->kind[k]].class, p->value[k][person]);
-}
+static bool fact_held_out(const Passage *p, uint32_t fact) { return (p->word[NAME] + p->word[fact]) % 5 == 0; }
 
-static bool pair_held_out(const Passage *p, uint32_t k, uint32_t person) { return (p->name[person] + p->value[k][person]) % 5 == 0; }
-
-/* The text of a training document has no held-out pair in it, asked about or not. */
-static bool any_held_out(const Passage *p) {
-    return pair_held_out(p, 0, 0) || pair_held_out(p, 0, 1) || pair_held_out(p, 1, 0) || pair_held_out(p, 1, 1);
-}
-
-static Passage draw_passage(Draw *d) {
-    Passage p = {0};
-    uint32_t names = class_size("girl") + class_size("boy");
-    p.name[0] = draw_below(d, names), p.name[1] = (p.name[0] + 1 + draw_below(d, names - 1)) % names;
-    p.kind[0] = draw_below(d, KINDS), p.kind[1] = (p.kind[0] + 1 + draw_below(d, KINDS - 1)) % KINDS;
-    for (int k = 0; k < 2; k++) draw_words(d, kinds[p.kind[k]].class, p.value[k], 2);
-    p.by_person = draw_below(d, 2);
+/* One fact in five is held out for each hero. The text of a training document has none of those, asked about or not; a
+ * suite's question is about one. */
+static Passage draw_passage(Draw *d, bool held_out) {
+    Passage p = {.girl = draw_below(d, 2)};
+    p.word[NAME] = draw_below(d, class_size("girl"));
+    for (uint32_t fact = PLACE; fact < FACTS; fact++)
+        do p.word[fact] = draw_below(d, fact == COMPANION ? class_size("boy") : class_size(fact_classes[fact]));
+        while (!held_out && fact_held_out(&p, fact));
+    for (uint32_t i = 0; i < 3; i++) {
+        uint32_t at = draw_below(d, i + 1);
+        p.order[i] = p.order[at], p.order[at] = SEEN + i;
+    }
     return p;
 }
 
 static void put_passage(Buf *b, const Passage *p) {
-    for (uint32_t i = 0; i < 4; i++) {
-        uint32_t person = p->by_person ? i / 2 : i % 2, k = p->by_person ? i % 2 : i / 2;
-        if (i) buf_char(b, ' ');
-        put_name(b, p->name[person]);
-        buf_str(b, kinds[p->kind[k]].did), put_value(b, p, k, person), buf_char(b, '.');
+    static const char *const did[FACTS] = {"", "", "", " saw ", " ate ", " found "};
+    put_fact(b, p, NAME), buf_str(b, " went to "), put_fact(b, p, PLACE), buf_str(b, " with "), put_fact(b, p, COMPANION), buf_char(b, '.');
+    for (uint32_t i = 0; i < 3; i++) {
+        buf_str(b, p->girl ? " She" : " He");
+        buf_str(b, did[p->order[i]]), put_fact(b, p, p->order[i]), buf_char(b, '.');
     }
 }
 
-/* Question 0..7: about what which of them did, and from which side it is asked. */
-static void ask_passage(Item *it, const Passage *p, uint32_t question) {
-    uint32_t person = question & 1, k = question >> 1 & 1;
-    it->held_out = pair_held_out(p, k, person);
-    it->chance = 0.5; /* one of the two people, or what one of them did */
-    if (question & 4) {
-        buf_str(it->question, kinds[p->kind[k]].who), put_value(it->question, p, k, person), buf_char(it->question, '?');
-        put_name(it->answer, p->name[person]);
-        return;
-    }
-    const char *what = kinds[p->kind[k]].what, *gap = strchr(what, '%');
-    buf_put(it->question, what, (size_t)(gap - what)), put_name(it->question, p->name[person]), buf_str(it->question, gap + 2);
-    if (p->kind[k] == 0) buf_str(it->answer, "the ");
-    put_value(it->answer, p, k, person);
+static void ask_passage(Item *it, const Passage *p, uint32_t fact) {
+    static const char *const before[FACTS] = {"Who went to ", "Where did ", "Who went with ", "What did ", "What did ", "What did "};
+    static const char *const after[FACTS] = {"?", " go?", "?", " see?", " eat?", " find?"};
+    buf_str(it->question, before[fact]), put_fact(it->question, p, fact == NAME ? PLACE : NAME), buf_str(it->question, after[fact]);
+    if (fact == NAME) it->question->len--, buf_format(it->question, " with "), put_fact(it->question, p, COMPANION), buf_char(it->question, '?');
+    put_fact(it->answer, p, fact);
+    it->held_out = fact_held_out(p, fact == NAME ? PLACE : fact);
+    it->chance = 1.0 / FACTS; /* any of the six */
 }
 
 /* ---- items and documents ---- */
 
-static const uint32_t form_counts[SKILLS] = {8, WORDS_FORMS, NUMBERS_FORMS, FORM_FORMS};
+static const uint32_t form_counts[SKILLS] = {FACTS, WORDS_FORMS, NUMBERS_FORMS, FORM_FORMS};
 const char *const skill_names[SKILLS] = {"reading", "words", "numbers", "form"};
 
 /* One item whose question and answer are appended; false and nothing appended when the side is the wrong one. */
@@ -310,7 +293,7 @@ void skill_item(Buf *prompt, Buf *completion, double *chance, uint32_t seed, Ski
     Item it = {.d = {.seed = seed, .low = (uint64_t)(STREAM_SUITES + skill) << 60 | index}, .question = &question, .answer = &answer};
     Passage p = {0};
     do {
-        if (skill == SKILL_READING) p = draw_passage(&it.d);
+        if (skill == SKILL_READING) p = draw_passage(&it.d, true);
     } while (!make_item(&it, skill, draw_below(&it.d, form_counts[skill]), &p, true));
     if (skill == SKILL_READING) buf_str(prompt, "Text: "), put_passage(prompt, &p), buf_char(prompt, '\n');
     buf_format(prompt, "%s%s\nAnswer:", lead_in(skill), question.data);
@@ -324,13 +307,9 @@ void skill_document(Buf *text, uint32_t seed, Skill skill, uint64_t index) {
     Buf question = {0}, answer = {0};
     Item it = {.d = {.seed = seed, .low = (uint64_t)(STREAM_SKILLS + skill) << 60 | index}, .question = &question, .answer = &answer};
     Passage p = {0};
-    uint32_t items = skill == SKILL_READING ? 3 : draw_below(&it.d, 2) ? SHOTS : 1, form = draw_below(&it.d, form_counts[skill]);
-    uint32_t stride = skill == SKILL_READING ? 1 + 2 * draw_below(&it.d, 4) : 0; /* odd: three different questions of eight */
-    if (skill == SKILL_READING) {
-        do p = draw_passage(&it.d);
-        while (any_held_out(&p));
-        buf_str(text, "Text: "), put_passage(text, &p), buf_char(text, '\n');
-    }
+    uint32_t items = skill == SKILL_READING ? 3 : draw_below(&it.d, 3) ? 1 : SHOTS, form = draw_below(&it.d, form_counts[skill]);
+    uint32_t stride = skill == SKILL_READING ? 1 + 4 * draw_below(&it.d, 2) : 0; /* prime to six: three different questions */
+    if (skill == SKILL_READING) p = draw_passage(&it.d, false), buf_str(text, "Text: "), put_passage(text, &p), buf_char(text, '\n');
     for (uint32_t i = 0; i < items; i++) {
         question.len = answer.len = 0;
         while (!make_item(&it, skill, (form + i * stride) % form_counts[skill], &p, false)) continue;

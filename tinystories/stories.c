@@ -33,18 +33,17 @@ static uint32_t draw(Teller *t, int rule, int reg) {
     uint32_t total = world_total(t->regs, rule, reg);
     assert(total > 0);
     if (r->count == 1) return 0;
-    uint32_t at = draw_below(&t->d, total);
-    for (uint32_t i = 0;; i++) {
+    uint32_t at = draw_below(&t->d, total), i = 0;
+    for (;; i++) {
         assert(i < r->count);
-        if (!world_free(t->regs, rule, i, reg)) continue;
-        if (at < r->alts[i].weight) {
-            double bits = world_bits(total, r->alts[i].weight);
-            t->bits += bits;
-            if (world_is_name(r)) t->name_bits += bits;
-            return i;
-        }
+        if (total < r->total && !world_free(t->regs, rule, i, reg)) continue;
+        if (at < r->alts[i].weight) break;
         at -= r->alts[i].weight;
     }
+    double bits = world_bits(total, r->alts[i].weight);
+    t->bits += bits;
+    if (world_is_name(r)) t->name_bits += bits;
+    return i;
 }
 
 static void tell(Teller *t, const Op *op) {

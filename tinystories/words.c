@@ -59,7 +59,8 @@ const RuleText world_words[] = {
      "park|garden|beach|forest|meadow|farm|market|river|lake|hill|playground|orchard|barn|pond|harbor|castle|mill|bridge|field|cave|"
      "station|fair|museum|zoo|library|school|bakery|village|square|woods|valley|stream|waterfall|lighthouse|campground|greenhouse|"
      "courtyard|marsh|canyon|dock|shore|windmill|stable|fountain|theater|workshop|cottage|cornfield"},
-    {"land", "village|valley|town|forest|kingdom|island|country|city|meadow|jungle|harbor|farm|hamlet|desert|canyon|land"},
+    {"land",
+     "village|valley|town|forest|kingdom|wood|country|city|meadow|jungle|harbor|garden|hamlet|desert|canyon|land"},
     {"landadj", "quiet|green|sunny|faraway|small|hidden|happy|peaceful|snowy|busy|rainy|magical|flowery|cozy|distant|pretty|dusty|foggy|"
                 "windy|sleepy|colorful|merry|rocky|leafy"},
     {"near",
@@ -97,7 +98,7 @@ const RuleText world_words[] = {
      "lilac|copper|ruby|amber"},
     {"cloth",
      "hat|scarf|coat|cap|sweater|jacket|vest|cape|shirt|bow|raincoat|cloak|ribbon|apron|bonnet|belt|helmet|hood|tie|robe|sash|jersey|"
-     "poncho|collar|beret|bib|blouse|button|costume|feather|shawl|wig"},
+     "poncho|collar|beret|bib|blouse|gown|costume|skirt|shawl|wig"},
     {"foods",
      "apple pie|bread|cheese|cake|honey|soup|pancakes|cookies|berries|nuts|grapes|carrots|noodles|popcorn|muffins|jam|rice|pears|"
      "cherries|peaches|plums|strawberries|toast|pudding|salad|corn|pizza|waffles|peanuts|raisins|buns|butter|beans|potatoes|pumpkin pie|"
@@ -154,14 +155,14 @@ const RuleText world_words[] = {
               "leg|jump rope|catch a ball|row|sing|write|bake bread|ski|whistle|throw far|walk on stilts|tell time|do magic tricks|play "
               "chess|do a handstand|blow a horn|weave|surf"},
     {"said",
-     "said|cried|sighed|whispered|shouted|sobbed|mumbled|answered|moaned|called|replied|sniffled|explained|groaned|muttered|murmured"},
+     "said|cried|sighed|whispered|shouted|sobbed|mumbled|sniffed|moaned|called|wept|sniffled|whimpered|groaned|muttered|murmured"},
     {"smiled",
      "smiled|nodded|laughed|grinned|winked|giggled|bowed|chuckled|waved|clapped|hummed|beamed|cheered|blinked|agreed|shrugged|"
-     "thought hard|stood up|jumped|yawned|whistled|sniffed|purred|bounced|listened|knelt down|stretched|blushed|sang|hopped|"
+     "thought hard|stood up|jumped|yawned|whistled|sniffed|saluted|bounced|listened|knelt down|stretched|blushed|sang|hopped|"
      "turned around|took a breath"},
     {"sad",
      "sad|worried|upset|unhappy|gloomy|lonely|sorry|miserable|scared|helpless|troubled|lost|hopeless|nervous|afraid|tearful|puzzled|"
-     "frustrated|heartbroken|disappointed|weak|confused|small|terrible|tired|grumpy|blue|cross|shaky|low|awful|alone"},
+     "frustrated|heartbroken|disappointed|weak|confused|small|dreadful|tired|grumpy|blue|cross|shaky|moody|awful|uneasy"},
     {"happy",
      "happy|proud|glad|excited|joyful|cheerful|pleased|thankful|delighted|relieved|merry|amazed|thrilled|grateful|lucky|surprised|"
      "brave|strong|peaceful|hopeful|calm|warm|safe|jolly|content|bold|light|lively|eager|important|clever|sunny"},
@@ -201,5 +202,7 @@ const RuleText world_words[] = {
     {"fadj",
      "warm|sweet|fresh|tasty|salty|cold|hot|soft|crunchy|yummy|spicy|sour|creamy|tender|juicy|plain|ripe|rich|sticky|crispy|homemade|"
      "golden|mild|tangy|frozen|fluffy|buttery|chewy|smoked|dried|toasted|leftover"},
+    {"gladly",
+     "said|cried|called|cheered|shouted|laughed|sang|exclaimed|beamed|giggled|whispered|announced|declared|chirped|squealed|yelled"},
     {NULL, NULL},
 };
