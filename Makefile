@@ -79,18 +79,18 @@ $(DIR)/f64/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -DREAL_F64 $(DEPS) -c -o $@ $<
 $(DIR)/finetune: $(DIR)/main.o $(LIBRARY)
-	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS)
+	$(CC) $(ALL_CFLAGS) -o $@ $(filter %.c %.o,$^) $(LDLIBS)
 $(DIR)/f64/finetune: $(DIR)/f64/main.o $(LIBRARY64)
-	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS)
+	$(CC) $(ALL_CFLAGS) -o $@ $(filter %.c %.o,$^) $(LDLIBS)
 $(DIR)/test_%: tests/test_%.c $(LIBRARY)
-	$(CC) $(ALL_CFLAGS) $(TIER) $(DEPS) -o $@ $^ $(LDLIBS)
+	$(CC) $(ALL_CFLAGS) $(TIER) $(DEPS) -o $@ $(filter %.c %.o,$^) $(LDLIBS)
 $(DIR)/f64/grad_%: tests/grad_%.c $(LIBRARY64)
-	$(CC) $(ALL_CFLAGS) -DREAL_F64 $(DEPS) -o $@ $^ $(LDLIBS)
+	$(CC) $(ALL_CFLAGS) -DREAL_F64 $(DEPS) -o $@ $(filter %.c %.o,$^) $(LDLIBS)
 
 $(DIR)/golden: tests/golden.c $(LIBRARY)
-	$(CC) $(ALL_CFLAGS) $(TIER) $(DEPS) -o $@ $^ $(LDLIBS)
+	$(CC) $(ALL_CFLAGS) $(TIER) $(DEPS) -o $@ $(filter %.c %.o,$^) $(LDLIBS)
 $(DIR)/bench_%: tests/bench_%.c $(LIBRARY)
-	$(CC) $(ALL_CFLAGS) $(TIER) $(DEPS) -o $@ $^ $(LDLIBS) -ldl
+	$(CC) $(ALL_CFLAGS) $(TIER) $(DEPS) -o $@ $(filter %.c %.o,$^) $(LDLIBS) -ldl
 # As ./finetune has it: check grad finds its double build beside it.
 $(DIR)/finetune-f64: $(DIR)/f64/finetune
 	cp $< $@
@@ -122,6 +122,9 @@ golden: ## writes tests/golden.txt anew: only with a reason, a higher bits_versi
 	@$(MAKE) --no-print-directory -s $(DIR)/golden
 	$(DIR)/golden --print > $(DIR)/golden.txt
 	cp $(DIR)/golden.txt tests/golden.txt
+golden-program: $(DIR)/golden
+golden-path:
+	@echo $(DIR)/golden
 bits:   ## the golden runs under every compiler, level, tier and system that is here (about 20 minutes)
 	@sh tests/bits.sh
 tsan:   ## a training step of each family under ThreadSanitizer (needs clang, libomp and its libarcher.so)
