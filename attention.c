@@ -39,6 +39,14 @@ size_t attention_scratch(size_t keys, size_t head_dim) {
 
 static size_t score_stride(size_t keys) { return (keys + LANES - 1) / LANES * LANES + LANES; }
 
+enum { WORTH_ATTENTION = 1 << 18 };   /* queries x keys x width: below, one thread is quicker */
+
+static size_t all_rows(const AttentionBlock *blocks, size_t count) {
+    size_t rows = 0;
+    for (size_t i = 0; i < count; i++) rows += blocks[i].rows;
+    return rows;
+}
+
 /* e^x where x >= -64, else +0. */
 static inline V16 exp_or_zero(V16 x) { return v16_if_less(x, v16_set(-64), v16_set(0), v16_exp(x)); }
 
@@ -97,7 +105,7 @@ static void causal_product(real *y, size_t ldy, const real *p, size_t ldp, const
 void attention_forward(real *o, real *top, real *inv_sum, const real *q, size_t ldq, const real *k, const real *v, size_t ldkv, Heads h,
                        const AttentionBlock *blocks, size_t count, size_t keys, real *scratch) {
     size_t D = h.head_dim, ldo = h.heads * D, lds = score_stride(keys), tasks = count * h.heads;
-    PARALLEL_FOR_UNEVEN
+    PARALLEL_FOR_UNEVEN(all_rows(blocks, count) * keys * ldo > WORTH_ATTENTION)
     for (size_t task = 0; task < tasks; task++) {
         AttentionBlock b = blocks[task / h.heads];
         size_t head = task % h.heads, kv = head / (h.heads / h.kv_heads);
@@ -160,7 +168,7 @@ void attention_backward(real *dq, real *dk, real *dv, real *delta, const real *d
                         const real *q, size_t ldq, const real *k, const real *v, size_t ldkv, Heads h, const AttentionBlock *blocks, size_t count,
                         size_t keys, real *scratch) {
     size_t D = h.head_dim, ldo = h.heads * D, lds = score_stride(keys);
-    PARALLEL_FOR_UNEVEN
+    PARALLEL_FOR_UNEVEN(all_rows(blocks, count) * keys * ldo > WORTH_ATTENTION)
     for (size_t task = 0; task < count * h.heads; task++) { /* dq: an owner for each block of queries and head */
         AttentionBlock b = blocks[task / h.heads];
         size_t head = task % h.heads, kv = head / (h.heads / h.kv_heads);
@@ -172,7 +180,7 @@ void attention_backward(real *dq, real *dk, real *dv, real *delta, const real *d
         scores_backward(p, ds, lds, b, head, 0, b.first + b.rows, d_o, top, inv_sum, delta, q, ldq, k, v, ldkv, h);
         causal_product(dq + b.row * ldq + head * D, ldq, ds, lds, k + b.key_row * ldkv + kv * D, ldkv, b.rows, b.first, D);
     }
-    PARALLEL_FOR_UNEVEN
+    PARALLEL_FOR_UNEVEN(all_rows(blocks, count) * keys * ldo > WORTH_ATTENTION)
     for (size_t task = 0; task < count * h.kv_heads; task++) { /* dk, dv: an owner for each block of keys and KV head */
         real *p = scratch + (size_t)thread_id() * attention_scratch(keys, D), *ds = p + ATTENTION_ROWS * ATTENTION_ROWS;
         backward_keys(dk, dv, blocks + task / h.kv_heads, blocks + count, task % h.kv_heads, d_o, top, inv_sum, delta, q, ldq, k, v, ldkv, h, p, ds);

@@ -301,7 +301,7 @@ void matmul(real *c, size_t ldc, View a, View b, size_t M, size_t N, size_t K, S
         return;
     }
     size_t across = steps(N, width), pieces = steps(M, height) * across;
-    PARALLEL_FOR_UNEVEN
+    PARALLEL_FOR_UNEVEN(pieces > 1)
     for (size_t piece = 0; piece < pieces; piece++) {
         size_t m = piece / across * height, n = piece % across * width;
         matmul_serial(c + m * ldc + n, ldc, view_from(a, m, 0), view_from(b, 0, n), least(M - m, height), least(N - n, width), K, start);

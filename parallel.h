@@ -10,7 +10,7 @@
 /* The loop that follows is shared out evenly, when `worth` says that it is long enough. */
 #define PARALLEL_FOR(worth) PRAGMA_(omp parallel for schedule(static) if (worth))
 /* The same for iterations of unequal length. */
-#define PARALLEL_FOR_UNEVEN PRAGMA_(omp parallel for schedule(dynamic))
+#define PARALLEL_FOR_UNEVEN(worth) PRAGMA_(omp parallel for schedule(dynamic) if (worth))
 /* The statement that follows is done once by every thread. */
 #define EVERY_THREAD PRAGMA_(omp parallel)
 static inline int thread_count(void) { return omp_get_max_threads(); }
@@ -18,7 +18,7 @@ static inline int thread_id(void) { return omp_get_thread_num(); }
 static inline void thread_limit(int n) { omp_set_num_threads(n); }
 #else
 #define PARALLEL_FOR(worth)
-#define PARALLEL_FOR_UNEVEN
+#define PARALLEL_FOR_UNEVEN(worth)
 #define EVERY_THREAD
 static inline int thread_count(void) { return 1; }
 static inline int thread_id(void) { return 0; }

@@ -320,6 +320,7 @@ static void copy_file(const char *from_dir, const char *to_dir, const char *name
 
 void checkpoint_publish(Run *r, const Model *m, const Tokenizer *tok, size_t step) {
     char *dir = checkpoint_path(r, step);
+    verify(dir, checkpoint_files(m)); /* a damaged one is not copied over what OUT holds */
     if (m->adapter) copy_file(dir, r->out, checkpoint_files(m)[CONFIG_FILE]);
     else model_save_config(m, r->out);
     if (tok) tokenizer_save(tok, r->out);

@@ -459,7 +459,12 @@ static void test_timing(void) {
     prepare();
     Model *m = fresh_model(false), *fresh = fresh_model(false);
     Training t = training_of(m, &(Way){0});
-    CHECK(training_time_steps(&t, 1e-9) == 1 && training_time_steps(&t, 10) > 100);
+    TrainFlags f = {.schedule = "cosine", .order = "file", .warmup = "0", .lr = 1e-3, .batch = 2, .minutes = 1e-9};
+    training_settings(&t, &f), training_minutes(&t, &f, "nowhere");
+    CHECK(f.steps == 1 && f.minutes == 0 && t.optim.steps == 1);
+    f.steps = 0, f.minutes = 10;
+    training_settings(&t, &f), training_minutes(&t, &f, "nowhere");
+    CHECK(f.steps > 100 && f.minutes == 0 && t.optim.steps == f.steps);
     for (size_t i = 0; i < m->count; i++) {
         size_t bytes = param_size(m->params[i]) * sizeof(real);
         CHECK(!memcmp(m->params[i]->w, fresh->params[i]->w, bytes) && !memcmp(m->params[i]->m, fresh->params[i]->m, bytes) &&
