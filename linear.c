@@ -50,7 +50,8 @@ void linear_backward_weights(const real *dy, size_t ldy, const real *x, size_t l
     else matmul(l->w->g, l->in, view_transposed(dy, ldy), view_rows(x, ldx), l->out, l->in, N, start);
 }
 
-void linear_backward_lora(real *dx, size_t lddx, const real *dy, size_t ldy, const real *x, size_t ldx, Linear *l, size_t N, Start start, real *scratch) {
+void linear_backward_lora(real *dx, size_t lddx, const real *dy, size_t ldy, const real *x, size_t ldx,
+                          Linear *l, size_t N, Start start, real *scratch) {
     const Lora *a = l->lora;
     if (!a) return;
     size_t r = a->rank;
@@ -153,7 +154,8 @@ static void add_kept(real *dx, size_t lddx, const real *v, const Linear *l, size
             if (!t->kept[row * in + i]) dx[row * lddx + i] = t->x[row * in + i];
 }
 
-void adapted_backward(real *dx, size_t lddx, const real *dy, size_t ldy, const real *x, size_t ldx, Linear *l, size_t N, Start start, const Adapting *t) {
+void adapted_backward(real *dx, size_t lddx, const real *dy, size_t ldy, const real *x, size_t ldx,
+                      Linear *l, size_t N, Start start, const Adapting *t) {
     const Lora *a = l->lora;
     if (!a || !drops(a, t)) {
         linear_backward_lora(dx, lddx, dy, ldy, x, ldx, l, N, start, t->uv);

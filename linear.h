@@ -61,7 +61,8 @@ void linear_forward(real *y, size_t ldy, const real *x, size_t ldx, const Linear
 void linear_backward_dx(real *dx, size_t ldx, const real *dy, size_t ldy, const Linear *l, size_t N, Start start);
 void linear_backward_weights(const real *dy, size_t ldy, const real *x, size_t ldx, Linear *l, size_t N, Start step_start);
 /* Adds the adapter's dx (dx may be NULL) and its weights' gradients. scratch [2, N, rank]. */
-void linear_backward_lora(real *dx, size_t lddx, const real *dy, size_t ldy, const real *x, size_t ldx, Linear *l, size_t N, Start step_start, real *scratch);
+void linear_backward_lora(real *dx, size_t lddx, const real *dy, size_t ldy, const real *x, size_t ldx,
+                          Linear *l, size_t N, Start step_start, real *scratch);
 
 /* ---- what training may add to an adapter: dropout and DoRA ---- */
 
@@ -86,7 +87,8 @@ typedef struct {
 void adapted_forward(real *y, size_t ldy, const real *x, size_t ldx, const Linear *l, size_t N, const Adapting *t);
 /* Adds to dm's chain and leaves dz in dz (row stride ldy): for Linears with DoRA. */
 void dora_backward(real *dz, const real *dy, size_t ldy, const real *x, size_t ldx, Linear *l, size_t N, const Adapting *t);
-void adapted_backward(real *dx, size_t lddx, const real *dy, size_t ldy, const real *x, size_t ldx, Linear *l, size_t N, Start step_start, const Adapting *t);
+void adapted_backward(real *dx, size_t lddx, const real *dy, size_t ldy, const real *x, size_t ldx,
+                      Linear *l, size_t N, Start step_start, const Adapting *t);
 
 /* g_sum (of all rank 1 parameters) += Σ over tokens of dy, each column a double chain. */
 void bias_backward(double *sum, const real *dy, size_t ldy, size_t N, size_t C);

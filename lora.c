@@ -89,7 +89,10 @@ static Param *adapter_param(Model *m, char *name, int rank, size_t rows, size_t 
 static void init_a(Param *a, uint32_t seed, size_t in) {
     uint32_t purpose = (uint32_t)(name_hash(a->name) >> 32);
     double bound = 1 / d_sqrt((double)in);
-    for (size_t i = 0; i < param_size(a); i++) ((real *)a->w)[i] = (real)((float)((2 * (double)rng_uniform(seed, purpose, i, 0) - 1) * bound));
+    for (size_t i = 0; i < param_size(a); i++) {
+        double u = (double)rng_uniform(seed, purpose, i, 0);
+        ((real *)a->w)[i] = (real)(float)((2 * u - 1) * bound);
+    }
 }
 
 static void attach_one(Model *m, Linear *l, const char *module, Lora *lora) {
@@ -129,9 +132,10 @@ static void select_linears(Model *m) {
     }
     for (size_t j = 0; j < o->target_count; j++) {
         if (used[j] || (o->targets_regex && a->count)) continue;
-        bool head = name_ends("lm_head", o->targets[j]);
+        bool head = name_ends("lm_head", o->targets[j]), gpt2 = m->config.family == FAMILY_GPT2;
         bad_input("targets: \"%s\" names no Linear of this model%s: its Linears are %s, or all-linear", o->targets[j],
-                  head ? " that can have an adapter" : "", m->config.family == FAMILY_GPT2 ? "c_attn, c_proj, c_fc" : "q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj");
+                  head ? " that can have an adapter" : "",
+                  gpt2 ? "c_attn, c_proj, c_fc" : "q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj");
     }
     mem_free(used);
 }
@@ -208,7 +212,8 @@ static void refresh_norms(const Linear *l, const char *module) {
         PARALLEL_FOR(n * l->in > WORTH_THREADS)
         for (size_t o = 0; o < n; o++) a->norm[first + o] = real_sqrt(row_dot(rows + o * l->in, rows + o * l->in, l->in));
         for (size_t o = 0; o < n; o++)
-            if (!(a->norm[first + o] > 0)) bad_input("%s: row %zu of its weight is all zero: DoRA divides by its norm; leave out --dora", module, first + o);
+            if (!(a->norm[first + o] > 0))
+                bad_input("%s: row %zu of its weight is all zero: DoRA divides by its norm; leave out --dora", module, first + o);
     }
     mem_free(rows), mem_free(scratch);
 }

@@ -182,9 +182,10 @@ void model_freeze(Model *m, const char *names) {
         for (size_t i = 0; i < m->count; i++)
             if (name_covers(name, m->params[i]->name)) m->params[i]->frozen = true, found++;
         if (!found) {
-            bool head = m->config.tied && !strcmp(name, "lm_head");
+            bool head = m->config.tied && !strcmp(name, "lm_head"), gpt2 = m->config.family == FAMILY_GPT2;
             bad_input("--freeze: \"%s\" names no tensor and no module of this model: %s", name,
-                      head ? "its head is the embedding" : "give a part of a name such as embed_tokens, layers.0 or layers.*.mlp (GPT-2: wte, h.0, h.*.mlp)");
+                      head ? "its head is the embedding" : gpt2 ? "give a part of a name such as wte, h.0 or h.*.mlp"
+                                                               : "give a part of a name such as embed_tokens, layers.0 or layers.*.mlp");
         }
         mem_free(name);
     }

@@ -58,21 +58,25 @@ static size_t place_of(size_t layer, int part) { return 1 + layer * BLOCK_PLACES
 static bool trained(const Param *p) { return p && !p->frozen; }
 
 static bool linears_trained(const Linear *l, int count) {
-    for (int i = 0; i < count; i++)
-        if (trained(l[i].w) || trained(l[i].b) || (l[i].lora && (trained(l[i].lora->a) || trained(l[i].lora->b) || trained(l[i].lora->magnitude)))) return true;
+    for (int i = 0; i < count; i++) {
+        const Lora *a = l[i].lora;
+        if (trained(l[i].w) || trained(l[i].b) || (a && (trained(a->a) || trained(a->b) || trained(a->magnitude)))) return true;
+    }
     return false;
 }
+
+static bool norm_trained(const Norm *n) { return trained(n->w) || trained(n->b); }
 
 static size_t lowest_place(const Model *m) {
     if (trained(m->tok) || trained(m->pos) || trained(m->tok_rows.rows)) return 0;
     for (size_t i = 0; i < m->config.layers; i++) {
         const Block *b = &m->blocks[i];
-        const bool parts[BLOCK_PLACES] = {trained(b->norm1.w) || trained(b->norm1.b), linears_trained(b->qkv, b->qkv_count), linears_trained(&b->out, 1),
-                                          trained(b->norm2.w) || trained(b->norm2.b), linears_trained(b->in, b->in_count), linears_trained(&b->down, 1)};
+        const bool parts[BLOCK_PLACES] = {norm_trained(&b->norm1), linears_trained(b->qkv, b->qkv_count), linears_trained(&b->out, 1),
+                                          norm_trained(&b->norm2), linears_trained(b->in, b->in_count),   linears_trained(&b->down, 1)};
         for (int part = 0; part < BLOCK_PLACES; part++)
             if (parts[part]) return place_of(i, part);
     }
-    return place_of(m->config.layers, 0) + !(trained(m->norm_f.w) || trained(m->norm_f.b));
+    return place_of(m->config.layers, 0) + !norm_trained(&m->norm_f);
 }
 
 static void carve_kept(Arena *a, Kept *k, const Widths *w, size_t N, bool backward) {
@@ -392,7 +396,8 @@ static void head_step(const Model *m, Pass *p, const Batch *b, double scale, Sta
 /* ---- backward ---- */
 
 /* dx NULL: nothing below needs it. With DoRA dz stands in dy's place, for everything but the bias. */
-static void backward_joined(real *dx, const real *dy, size_t width, const real *x, size_t dim, Linear *l, int count, size_t N, Start step, const Adapting *t) {
+static void backward_joined(real *dx, const real *dy, size_t width, const real *x, size_t dim, Linear *l, int count, size_t N, Start step,
+                            const Adapting *t) {
     const real *d[3];
     size_t at = 0;
     for (int i = 0; i < count; at += l[i++].out) {
@@ -501,9 +506,10 @@ void model_finish_gradients(Model *m, Pass *p) {
         const real *row = p->embed + (size_t)p->row_of[id] * C;
         for (size_t j = 0; j < C; j++) g[i * C + j] += row[j];
     }
-    for (size_t i = 0; m->adapter && i < m->adapter->count; i++) { /* dm is a sum over n */
+    for (size_t i = 0; m->adapter && i < m->adapter->count; i++) { /* dm = Σ dy z / n */
         const Lora *a = &m->adapter->loras[i];
-        for (size_t j = 0; a->magnitude && a->magnitude->g_sum && j < m->adapter->linears[i]->out; j++) a->magnitude->g_sum[j] /= (double)a->norm[j];
+        double *sum = a->magnitude ? a->magnitude->g_sum : NULL;
+        for (size_t j = 0; sum && j < m->adapter->linears[i]->out; j++) sum[j] /= (double)a->norm[j];
     }
     for (size_t i = 0; i < m->count; i++) {
         Param *q = m->params[i];

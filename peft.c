@@ -114,7 +114,8 @@ void adapter_save(const Model *m, const char *dir) {
     size_t count = 0;
     for (size_t i = 0; i < m->count; i++) {
         const Param *p = m->params[i];
-        if (p->adapter) t[count++] = (StTensor){.name = p->name, .type = ST_F32, .rank = p->rank, .dims = {p->shape[0], p->shape[1]}, .data = p->w};
+        if (p->adapter)
+            t[count++] = (StTensor){.name = p->name, .type = ST_F32, .rank = p->rank, .dims = {p->shape[0], p->shape[1]}, .data = p->w};
     }
     char *config = os_join(dir, CONFIG), *tensors = os_join(dir, TENSORS);
     write_config(m, config);
@@ -136,10 +137,13 @@ static bool is_set(const Json *v) {
 }
 
 static _Noreturn void refuse_value(const JsonDoc *doc, const char *key, const Json *v, const char *expected) {
-    bad_input("%s: line %zu: \"%s\" is %s%.100s%s, expected %s", json_name(doc), v->line, key, v->kind == JSON_STRING ? "\"" : "",
-              v->kind == JSON_STRING || v->kind == JSON_NUMBER ? v->string : v->kind == JSON_BOOL ? (v->boolean ? "true" : "false") : json_kind_name(v->kind),
-              v->kind == JSON_STRING ? "\"" : "", expected);
+    const char *quote = v->kind == JSON_STRING ? "\"" : "";
+    const char *found = v->kind == JSON_STRING || v->kind == JSON_NUMBER ? v->string : json_kind_name(v->kind);
+    if (v->kind == JSON_BOOL) found = v->boolean ? "true" : "false";
+    bad_input("%s: line %zu: \"%s\" is %s%.100s%s, expected %s", json_name(doc), v->line, key, quote, found, quote, expected);
 }
+
+static bool is_text(const Json *v, const char *text) { return v->kind == JSON_STRING && json_is(v, text); }
 
 /* Refuses every key that is set and not understood. */
 static void check_keys(const JsonDoc *doc, const Json *root) {
@@ -155,15 +159,15 @@ static void check_keys(const JsonDoc *doc, const Json *root) {
         bool known = !is_set(&root->items[i]);
         for (size_t j = 0; !known && j < sizeof understood / sizeof *understood; j++) known = !strcmp(key, understood[j]);
         if (!known)
-            bad_input("%s: line %zu: \"%.100s\" is set: this kind of adapter is not understood; make one of plain LoRA, rsLoRA or DoRA", json_name(doc),
-                      root->items[i].line, key);
+            bad_input("%s: line %zu: \"%.100s\" is set: this kind of adapter is not understood; make one of plain LoRA, rsLoRA or DoRA",
+                      json_name(doc), root->items[i].line, key);
     }
     const Json *type = json_need(doc, root, "peft_type", JSON_STRING), *task = json_get(root, "task_type"), *bias = json_get(root, "bias"),
                *init = json_get(root, "init_lora_weights");
     if (!json_is(type, "LORA")) refuse_value(doc, "peft_type", type, "\"LORA\"");
-    if (task && is_set(task) && (task->kind != JSON_STRING || !json_is(task, "CAUSAL_LM"))) refuse_value(doc, "task_type", task, "\"CAUSAL_LM\"");
-    if (bias && is_set(bias) && (bias->kind != JSON_STRING || !json_is(bias, "none"))) refuse_value(doc, "bias", bias, "\"none\": merge such an adapter with PEFT");
-    if (init && is_set(init) && init->kind != JSON_BOOL && (init->kind != JSON_STRING || !json_is(init, "gaussian")))
+    if (task && is_set(task) && !is_text(task, "CAUSAL_LM")) refuse_value(doc, "task_type", task, "\"CAUSAL_LM\"");
+    if (bias && is_set(bias) && !is_text(bias, "none")) refuse_value(doc, "bias", bias, "\"none\": merge such an adapter with PEFT");
+    if (init && is_set(init) && init->kind != JSON_BOOL && !is_text(init, "gaussian"))
         refuse_value(doc, "init_lora_weights", init, "true, false or \"gaussian\": other kinds change the base; convert the adapter with PEFT");
 }
 
@@ -201,7 +205,8 @@ static int32_t *read_ids(const JsonDoc *doc, const Json *array, const Model *m, 
     int32_t *ids = mem_new(array->count, sizeof *ids);
     for (*count = 0; *count < array->count; ++*count) {
         const Json *id = &array->items[*count];
-        if (id->kind != JSON_NUMBER || !id->is_integer || id->integer < 0 || (uint64_t)id->integer >= m->config.vocab) refuse_value(doc, key, id, expected);
+        bool whole = id->kind == JSON_NUMBER && id->is_integer && id->integer >= 0;
+        if (!whole || (uint64_t)id->integer >= m->config.vocab) refuse_value(doc, key, id, expected);
         ids[*count] = (int32_t)id->integer;
         for (size_t i = 0; i < *count; i++)
             if (ids[i] == ids[*count]) refuse_value(doc, key, id, "no id twice");
@@ -221,8 +226,9 @@ static void read_tokens(const JsonDoc *doc, const Json *root, const Model *m, Lo
         const char *name = tokens->keys[i].string;
         if (name_ends(embedding, name)) o->tokens = read_ids(doc, &tokens->items[i], m, &o->token_count);
         else if (!m->config.tied && name_ends("lm_head", name)) o->head_tokens = read_ids(doc, &tokens->items[i], m, &o->head_token_count);
-        else bad_input("%s: line %zu: trainable_token_indices: rows of \"%s\" cannot be trained here, but those of %s%s", json_name(doc), tokens->items[i].line,
-                       name, embedding, m->config.tied ? " (which is the head too)" : " and lm_head");
+        else
+            bad_input("%s: line %zu: trainable_token_indices: rows of \"%s\" cannot be trained here, but those of %s%s", json_name(doc),
+                      tokens->items[i].line, name, embedding, m->config.tied ? " (which is the head too)" : " and lm_head");
     }
 }
 
@@ -273,8 +279,8 @@ static void settle_targets(Model *m, const JsonDoc *doc, const SafeTensors *s, L
             bool chosen = lora_selects(o, module, &which), there = has_tensors(s, module);
             if (chosen) used[which] = true;
             if (chosen != there && (!narrow || there))
-                bad_input("%s: %s %s target_modules, but %s holds %stensors of it", json_name(doc), module, chosen ? "is among the" : "is not among the", TENSORS,
-                          there ? "" : "no ");
+                bad_input("%s: %s %s target_modules, but " TENSORS " holds %stensors of it", json_name(doc), module,
+                          chosen ? "is among the" : "is not among the", there ? "" : "no ");
             if (there) {
                 present = mem_resize(present, present_count + 1, sizeof *present);
                 present[present_count++] = module;
@@ -305,10 +311,10 @@ static float value_at(const StTensor *t, size_t i) {
 static void fill(const SafeTensors *s, const char *path, Param *p, const size_t *row_of, size_t *filled) {
     const StTensor *t = st_find(s, p->name);
     if (!t) bad_input("%s: tensor %s is missing, though " CONFIG " describes an adapter that has it", path, p->name);
-    bool fits = t->rank == p->rank && t->dims[0] == p->shape[0] && (p->rank == 1 || t->dims[1] == p->shape[1]);
-    if (!fits)
-        bad_input("%s: tensor %s has shape [%llu, %llu], expected [%zu, %zu] by " CONFIG " and the model: the adapter belongs to another model", path, p->name,
-                  (unsigned long long)(t->rank > 0 ? t->dims[0] : 0), (unsigned long long)(t->rank > 1 ? t->dims[1] : 1), p->shape[0], p->shape[1]);
+    unsigned long long rows = t->rank > 0 ? t->dims[0] : 0, columns = t->rank > 1 ? t->dims[1] : 1;
+    if (t->rank != p->rank || rows != p->shape[0] || columns != p->shape[1])
+        bad_input("%s: tensor %s has shape [%llu, %llu], expected [%zu, %zu] by " CONFIG " and the model: the adapter belongs to another model",
+                  path, p->name, rows, columns, p->shape[0], p->shape[1]);
     if (t->type != ST_F32 && t->type != ST_F16 && t->type != ST_BF16)
         bad_input("%s: tensor %s is %s; adapters are read as F32, F16 or BF16: save it in one of these", path, p->name, st_type_name(t->type));
     check_finite(path, p->name, t->type, t->data, param_size(p));
@@ -351,8 +357,9 @@ static void check_base(Model *m, const SafeTensors *s, const char *dir, const ch
     if (!note || other_base) return;
     base_hash(model_path, m->adapter->base_hash);
     if (strcmp(note, m->adapter->base_hash))
-        bad_input("%s: this adapter was trained on a model whose tensors have the SHA-256 %.12s…, those of %s have %.12s…: name that model, or add --other-base", dir,
-                  note, model_path, m->adapter->base_hash);
+        bad_input("%s: this adapter was trained on a model whose tensors have the SHA-256 %.12s…, those of %s have %.12s…: name that model, "
+                  "or add --other-base",
+                  dir, note, model_path, m->adapter->base_hash);
 }
 
 void adapter_load(Model *m, const char *dir, const char *model_path, bool other_base) {

@@ -20,8 +20,8 @@ static const struct { const char *name; Config config; } shapes[] = {
             .norm_eps = 1e-5, .rope_theta = 1e4, .init_std = 0.02}},
     {"30m", {.family = FAMILY_LLAMA, .vocab = 8192, .ctx = 512, .dim = 512, .layers = 8, .heads = 8, .kv_heads = 8, .head_dim = 64, .ffn = 1376, .tied = true,
              .norm_eps = 1e-5, .rope_theta = 1e4, .init_std = 0.02}},
-    {"124m", {.family = FAMILY_GPT2, .vocab = 50257, .ctx = 1024, .dim = 768, .layers = 12, .heads = 12, .kv_heads = 12, .head_dim = 64, .ffn = 3072, .tied = true,
-              .qkv_bias = true, .out_bias = true, .mlp_bias = true, .norm_eps = 1e-5, .init_std = 0.02}},
+    {"124m", {.family = FAMILY_GPT2, .vocab = 50257, .ctx = 1024, .dim = 768, .layers = 12, .heads = 12, .kv_heads = 12, .head_dim = 64, .ffn = 3072,
+              .tied = true, .qkv_bias = true, .out_bias = true, .mlp_bias = true, .norm_eps = 1e-5, .init_std = 0.02}},
 };
 
 typedef struct {

@@ -74,10 +74,10 @@ static inline OptimOptions adamw(void) {
     return (OptimOptions){.lr = 0.02, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1, .clip = 1, .schedule = SCHEDULE_CONSTANT, .steps = 100};
 }
 
-static inline double train(Model *m, size_t steps, size_t samples) {
+static inline double train(Model *m, size_t steps, size_t samples, bool recompute) {
     OptimOptions o = adamw();
     Batch b = keyed_batch(&m->config, 5);
-    Pass *p = pass_new(m, b.tokens, true, false);
+    Pass *p = pass_new(m, b.tokens, true, recompute);
     double loss = 0;
     for (size_t t = 0; t < steps; t++) {
         b.step = t;

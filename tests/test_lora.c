@@ -1,4 +1,5 @@
 /* Adapters: what they compute and cost, what training may add to them, their way into the weights. */
+#include "../parallel.h"
 #include "small_adapters.h"
 #include "test.h"
 
@@ -65,7 +66,10 @@ static void test_counts(void) {
     model_alloc_training(m, true);
     CHECK(mem_in_use() - bytes >= 3 * formula * sizeof(real) && mem_in_use() - bytes < 3 * formula * sizeof(real) + m->count * 3 * 128,
           "gradient and two moments of just these: %zu bytes", mem_in_use() - bytes);
-    for (size_t i = 0; i < m->count; i++) CHECK((m->params[i]->g != NULL) == m->params[i]->adapter && (m->params[i]->m != NULL) == m->params[i]->adapter);
+    for (size_t i = 0; i < m->count; i++) {
+        const Param *p = m->params[i];
+        CHECK((p->g != NULL) == p->adapter && (p->m != NULL) == p->adapter);
+    }
     o = options("c_attn", 5);
     o.dora = true;
     lora_tokens(&o, m, (const int32_t[]){1, 2}, 2);
@@ -88,7 +92,7 @@ static void test_untouched(void) {
             Model *m = adapted(family ? llama() : gpt2(), &o);
             char *base = weights_hash(m, false), *adapter = weights_hash(m, true);
             model_alloc_training(m, true);
-            double first = train(m, 1, 2), last = train(m, 15, 2);
+            double first = train(m, 1, 2, false), last = train(m, 15, 2, false);
             CHECK(last < first, "it learns: %f to %f", first, last);
             CHECK(!strcmp(base, weights_hash(m, false)), "not a bit of the base");
             CHECK(strcmp(adapter, weights_hash(m, true)) != 0);
@@ -96,24 +100,104 @@ static void test_untouched(void) {
     }
 }
 
-/* ---- the same bits, however the batch is cut ---- */
+/* ---- the same bits, however it is computed ---- */
+
+static char *trained_hash(int kind, Config c, size_t samples, bool recompute) {
+    LoraOptions o = options("all-linear", 3);
+    o.dora = kind & 1, o.dropout = kind & 2 ? 0.3 : 0, o.rslora = kind == 2, o.plus = kind;
+    random_draws = 1000;
+    Model *m = small_model(c, true);
+    if (kind) lora_tokens(&o, m, (const int32_t[]){3, 8}, 2);
+    lora_attach(m, &o);
+    model_alloc_training(m, true);
+    train(m, 3, samples, recompute);
+    char *hash = weights_hash(m, true);
+    model_free(m);
+    return hash;
+}
 
 static void test_splits(void) {
     for (int family = 0; family < 2; family++) {
         for (int kind = 0; kind < 4; kind++) {
-            char *first = NULL;
-            for (size_t samples = 1; samples <= 5; samples += 2) {
-                LoraOptions o = options("all-linear", 3);
-                o.dora = kind & 1, o.dropout = kind & 2 ? 0.3 : 0;
-                random_draws = 1000;
-                Model *m = adapted(family ? llama() : gpt2(), &o);
-                model_alloc_training(m, true);
-                train(m, 3, samples);
-                char *hash = weights_hash(m, true);
-                if (first) CHECK(!strcmp(first, hash), "family %d kind %d, micro-batches of %zu", family, kind, samples);
-                else first = hash;
+            Config c = family ? llama() : gpt2();
+            char *first = trained_hash(kind, c, 5, false);
+            for (size_t samples = 1; samples <= 3; samples++) {
+                CHECK(!strcmp(first, trained_hash(kind, c, samples, false)), "family %d kind %d, micro-batches of %zu", family, kind, samples);
+                CHECK(!strcmp(first, trained_hash(kind, c, samples, true)), "family %d kind %d, recomputed", family, kind);
             }
         }
+    }
+}
+
+/* Wide enough for every loop that shares out its work. */
+static void test_threads(void) {
+    const Config wide[] = {small_gpt2(23, 12, 64, 1, 2, 512, true), small_llama(23, 12, 64, 1, 2, 1, 256, 512, true)};
+    int before = thread_count();
+    for (int kind = 0; kind < 4; kind++) {
+        for (int family = 0; family < 2; family++) {
+            thread_limit(1);
+            char *first = trained_hash(kind, wide[family], 5, false);
+            for (int n = 2; n <= 7; n += 5) {
+                thread_limit(n);
+                CHECK(!strcmp(first, trained_hash(kind, wide[family], 5, false)), "family %d kind %d, %d threads", family, kind, n);
+            }
+        }
+    }
+    thread_limit(before);
+}
+
+/* A token at a time: the same bits as the forward pass. */
+static void test_decoded(void) {
+    for (int kind = 0; kind < 4; kind++) {
+        LoraOptions o = options("all-linear", 3);
+        o.dora = kind & 2, o.dropout = 0.5;
+        Model *m = adapted(kind & 1 ? llama() : gpt2(), &o);
+        move(m);
+        size_t V = m->config.vocab;
+        Batch b = keyed_batch(&m->config, 2);
+        Cache *cache = cache_new(m, m->config.ctx);
+        real *whole = logits_of(m, &b), *row = nan_reals(V);
+        for (size_t t = 0; t < 12; t++) {
+            model_decode(m, cache, b.ids + 7 + t, 1, false, row);
+            CHECK(!memcmp(row, whole + (7 + t) * V, V * sizeof *row), "kind %d, token %zu", kind, t);
+        }
+        cache_free(cache);
+    }
+}
+
+/* On a base held in 16 bits: the bits of the same base widened; merged too. */
+static void test_16bit_base(void) {
+    for (int kind = 0; kind < 4; kind++) {
+        Model *both[2];
+        real *logits[2];
+        char *merged[2];
+        for (int half = 0; half < 2; half++) {
+            random_draws = 31;
+            Model *m = both[half] = small_model(kind & 1 ? llama() : gpt2(), true);
+            for (size_t i = 0; i < m->count; i++) {
+                Param *p = m->params[i];
+                if (p->rank == 1) continue;
+                uint16_t *bits = mem_new(param_size(p), sizeof *bits);
+                for (size_t j = 0; j < param_size(p); j++) {
+                    bits[j] = bf16_round((float)param_real(p)[j]);
+                    ((real *)p->w)[j] = (real)bf16_widen(bits[j]);
+                }
+                if (half) p->w = bits, p->stored = STORED_BF16;
+            }
+            LoraOptions o = options("all-linear", 2);
+            o.dora = kind & 2;
+            lora_tokens(&o, m, (const int32_t[]){1}, 1);
+            lora_attach(m, &o);
+            move(m);
+            Batch b = keyed_batch(&m->config, 3);
+            logits[half] = logits_of(m, &b);
+            if (half) CHECK(!memcmp(logits[0], logits[1], b.tokens * m->config.vocab * sizeof **logits), "kind %d", kind);
+            lora_merge(m, 1);
+            for (size_t i = 0; i < m->count; i++) CHECK(m->params[i]->stored == STORED_REAL || m->params[i] == m->pos);
+            if (m->pos) m->pos->w = small_model(gpt2(), false)->pos->w;
+            merged[half] = weights_hash(m, false);
+        }
+        CHECK(!strcmp(merged[0], merged[1]), "kind %d", kind);
     }
 }
 
@@ -134,7 +218,8 @@ static void mask_of(real *y, const Linear *l, const uint64_t *keys, uint32_t see
     size_t in = l->in;
     real *x = mem_new(N * in, sizeof *x);
     for (size_t i = 0; i < N * in; i++) x[i] = 1;
-    Adapting t = {.uv = mem_new(2 * N * l->lora->rank, sizeof(real)), .x = nan_reals(N * in), .kept = mem_new(N * in, 1), .keys = keys, .seed = seed, .step = step};
+    Adapting t = {.uv = mem_new(2 * N * l->lora->rank, sizeof(real)), .x = nan_reals(N * in), .kept = mem_new(N * in, 1), .keys = keys};
+    t.seed = seed, t.step = step;
     real *out = mem_new(N * l->out, sizeof *out);
     adapted_forward(out, l->out, x, in, l, N, &t);
     memcpy(y, t.x, N * in * sizeof *y);
@@ -180,7 +265,8 @@ static void test_dropout_mask(void) {
     mem_free(batch.keys), batch.keys = NULL;
     double without = batch_loss(m, p, &batch, losses);
     Pass *plain = pass_new(m, batch.tokens, false, false);
-    CHECK(double_bits(without) == double_bits(batch_loss(m, plain, &batch, losses)) && double_bits(without) != double_bits(with), "without keys there is none");
+    CHECK(double_bits(without) == double_bits(batch_loss(m, plain, &batch, losses)), "without keys there is none");
+    CHECK(double_bits(without) != double_bits(with));
 }
 
 /* DoRA by its definition, with dropout, against the layer: y = m/n (x W' + s x'A'B') + b. */
@@ -198,7 +284,8 @@ static void test_dora_definition(void) {
         real *x = random_reals(N * in, 1), *y = nan_reals(N * out);
         Adapting t = {.uv = nan_reals(2 * N * r), .x = nan_reals(N * in), .kept = mem_new(N * in, 1), .keys = keys, .seed = 1, .step = 1};
         adapted_forward(y, out, x, in, l, N, &t);
-        const real *w = param_real(l->w), *A = param_real(l->lora->a), *B = param_real(l->lora->b), *bias = param_real(l->b), *mag = param_real(l->lora->magnitude);
+        const real *w = param_real(l->w), *A = param_real(l->lora->a), *B = param_real(l->lora->b);
+        const real *bias = param_real(l->b), *mag = param_real(l->lora->magnitude);
         double worst = 0;
         for (size_t i = 0; i < out; i++) {
             double squares = 0;
@@ -242,7 +329,8 @@ static void test_lora_plus(void) {
         adam.clip = 0;
         optim_update(both[i], &adam, 0, 1);
     }
-    const char *A = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight", *B = "base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight";
+    const char *A = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight";
+    const char *B = "base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight";
     CHECK(!memcmp(model_find(a, A)->w, model_find(b, A)->w, param_size(model_find(a, A)) * sizeof(real)));
     double ratio = (double)param_real(model_find(b, B))[0] / (double)param_real(model_find(a, B))[0];
     CHECK(ratio > 15.999 && ratio < 16.001, "%f", ratio);
@@ -270,9 +358,9 @@ static void test_freeze(void) {
 
 /* Whatever is frozen: the gradients of the rest are the bits they are without, micro-batches and recompute included. */
 static void test_frozen_gradients(void) {
-    const char *const cases[] = {"wte,wpe", "wte,wpe,h.0", "wte,wpe,h.0,h.1.ln_1", "wte,wpe,h.0,h.1.ln_1,c_attn", "wte,wpe,h.0,h.1.ln_1,c_attn,attn.c_proj",
-                                 "wte,wpe,h.0,h.1.ln_1,c_attn,attn.c_proj,ln_2", "wte,wpe,h.0,h.1.ln_1,attn,ln_2,c_fc", "wte,wpe,h", "wte,wpe,h,ln_f", "wpe,ln_f,h.1",
-                                 "h.1.mlp", "lm_head", "wte"};
+    const char *const cases[] = {"wte,wpe", "wte,wpe,h.0", "wte,wpe,h.0,h.1.ln_1", "wte,wpe,h.0,h.1.ln_1,c_attn",
+                                 "wte,wpe,h.0,h.1.ln_1,c_attn,attn.c_proj", "wte,wpe,h.0,h.1.ln_1,c_attn,attn.c_proj,ln_2",
+                                 "wte,wpe,h.0,h.1.ln_1,attn,ln_2,c_fc", "wte,wpe,h", "wte,wpe,h,ln_f", "wpe,ln_f,h.1", "h.1.mlp", "lm_head", "wte"};
     for (int recompute = 0; recompute < 2; recompute++) {
         for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
             Config c = small_gpt2(23, 12, 8, 2, 2, 12, false);
@@ -390,12 +478,11 @@ static void test_merge(void) {
             CHECK(d < 1e-6 && d > -1e-6);
         }
     }
-    /* 16-bit weights are widened first */
-    Model *m = adapted(llama(), &o);
-    CHECK(m->blocks[0].qkv[0].w->stored == STORED_REAL);
 }
 
 TESTS({"at the start it is the base", test_start}, {"A and B at the start", test_init}, {"counts by formula", test_counts},
-      {"the base is untouched", test_untouched}, {"cut anyhow", test_splits}, {"sixteen counters", test_philox_16}, {"dropout's mask", test_dropout_mask}, {"DoRA by its definition", test_dora_definition},
-      {"LoRA+", test_lora_plus}, {"freezing by name", test_freeze}, {"gradients with frozen parts", test_frozen_gradients}, {"trained rows", test_rows},
+      {"the base is untouched", test_untouched}, {"computed anyhow", test_splits}, {"threads", test_threads}, {"decoded", test_decoded},
+      {"on a base in 16 bits", test_16bit_base}, {"sixteen counters", test_philox_16}, {"dropout's mask", test_dropout_mask},
+      {"DoRA by its definition", test_dora_definition}, {"LoRA+", test_lora_plus}, {"freezing by name", test_freeze},
+      {"gradients with frozen parts", test_frozen_gradients}, {"trained rows", test_rows},
       {"merging", test_merge})
