@@ -13,7 +13,8 @@
  */
 const Style chat_styles[CHAT_STYLES] = {
     [CHATML] = {.open = "<|im_start|>", .close = "", .gap = "\n", .end = "<|im_end|>", .after = "\n"},
-    [LLAMA3] = {.open = "<|start_header_id|>", .close = "<|end_header_id|>", .gap = "\n\n", .end = "<|eot_id|>", .after = "", .trim = true, .bos = BOS_YES},
+    [LLAMA3] = {.open = "<|start_header_id|>", .close = "<|end_header_id|>", .gap = "\n\n", .end = "<|eot_id|>", .after = "",
+                .trim = true, .bos = BOS_YES},
     [ZEPHYR] = {.open = "<|", .close = "|>", .gap = "\n", .after = "\n", .role_is_token = true},
     [ALPACA] = {.bos = BOS_AS_TOKENIZER},
     [PLAIN] = {.bos = BOS_AS_TOKENIZER}};
@@ -48,7 +49,8 @@ static void put_control(Writer *w, const char *text) { put(w, text, strlen(text)
 static void trim(const char **text, size_t *n) {
     const unsigned char *s = (const unsigned char *)*text;
     size_t length, start = 0, end = *n;
-    while (start < end && (class_next(s + start, end - start, &length) == CHAR_SPACE || (s[start] >= 0x1C && s[start] <= 0x1F))) start += s[start] < 0x20 ? 1 : length;
+    while (start < end && (class_next(s + start, end - start, &length) == CHAR_SPACE || (s[start] >= 0x1C && s[start] <= 0x1F)))
+        start += s[start] < 0x20 ? 1 : length;
     while (end > start) {
         size_t at = end - 1;
         while (at > start && (s[at] & 0xC0) == 0x80) at--;
@@ -88,8 +90,8 @@ static void put_turn(Writer *w, const Chat *c, const Message *m, bool header, bo
 #define INPUT_MARK "\n\n### Input:\n"
 
 const char *alpaca_preamble(bool input) {
-    return input ? "Below is an instruction that describes a task, paired with an input that provides further context. Write a response that appropriately completes "
-                   "the request."
+    return input ? "Below is an instruction that describes a task, paired with an input that provides further context. Write a response "
+                   "that appropriately completes the request."
                  : "Below is an instruction that describes a task. Write a response that appropriately completes the request.";
 }
 
@@ -119,7 +121,8 @@ static void put_alpaca(Writer *w, const Chat *c, const Message *m, bool first, b
 
 /* ---- conversations ---- */
 
-void chat_render(const Chat *c, const Message *messages, size_t count, size_t completion, LossKind loss, bool open, const ChatTokens *tokens, Rendering *out) {
+void chat_render(const Chat *c, const Message *messages, size_t count, size_t completion, LossKind loss, bool open,
+                 const ChatTokens *tokens, Rendering *out) {
     const Style *s = &chat_styles[c->style];
     Writer w = {.out = out};
     out->text.len = out->count = 0;
@@ -133,7 +136,8 @@ void chat_render(const Chat *c, const Message *messages, size_t count, size_t co
     for (size_t i = 0; i < count; i++) {
         const Message *m = &messages[i];
         bool answer = completion < count ? i >= completion : m->role == ROLE_ASSISTANT;
-        bool content = !m->muted && (answer || loss == LOSS_ALL), header = !m->muted && (loss == LOSS_ALL || (completion < count && i > completion));
+        bool content = !m->muted && (answer || loss == LOSS_ALL),
+             header = !m->muted && (loss == LOSS_ALL || (completion < count && i > completion));
         if (c->style == ALPACA) put_alpaca(&w, c, m, i == 0, header, content, tokens);
         else if (c->style == PLAIN) {
             w.learn = content;
@@ -166,7 +170,9 @@ ChatTokens chat_tokens(const Tokenizer *t) {
 
 void chat_tokens_free(ChatTokens *tokens) { mem_free(tokens->bos), mem_free(tokens->eos); }
 
-const char *chat_end(const Chat *c, const ChatTokens *tokens) { return chat_styles[c->style].end ? chat_styles[c->style].end : tokens->eos; }
+const char *chat_end(const Chat *c, const ChatTokens *tokens) {
+    return chat_styles[c->style].end ? chat_styles[c->style].end : tokens->eos;
+}
 
 char *chat_missing(const Chat *c, const Tokenizer *t) {
     const Style *s = &chat_styles[c->style];
@@ -201,15 +207,18 @@ Chat *chat_new(ChatStyle style) {
     return c;
 }
 
-Chat *chat_choose(const char *template_name, const char *system, const char *dir, RowKind kind, bool strings, const Tokenizer *t, const char **why) {
+Chat *chat_choose(const char *template_name, const char *system, const char *dir, RowKind kind, bool strings, const Tokenizer *t,
+                  const char **why) {
     Chat *c = NULL;
-    bool texts = kind == ROWS_TEXT || kind == ROWS_CHOICE || (kind == ROWS_PROMPT && strings);
+    bool texts = kind == ROWS_CHOICE || (kind == ROWS_PROMPT && strings);
+    if (kind == ROWS_TEXT) return *why = "texts are taken as they stand", chat_new(PLAIN);
     *why = "as --template says";
     if (template_name) c = chat_load(template_name);
-    else if (texts) c = chat_new(PLAIN), *why = "texts are taken as they stand";
+    else if (texts) c = chat_new(PLAIN), *why = "strings are taken as they stand";
     else if (dir && os_is_dir(dir) && (c = chat_of_folder(dir)) != NULL) *why = "from the model folder";
     else if (kind == ROWS_ALPACA) c = chat_new(ALPACA), *why = "the rows have Alpaca's columns and the model folder has no template";
-    else if (tokenizer_id(t, "<|im_start|>") >= 0 && tokenizer_id(t, "<|im_end|>") >= 0) c = chat_new(CHATML), *why = "the model folder has no template, but the tokenizer has its tokens";
+    else if (tokenizer_id(t, "<|im_start|>") >= 0 && tokenizer_id(t, "<|im_end|>") >= 0)
+        c = chat_new(CHATML), *why = "the model folder has no template, but the tokenizer has its tokens";
     else if (tokenizer_id(t, "<|start_header_id|>") >= 0 && tokenizer_id(t, "<|eot_id|>") >= 0)
         c = chat_new(LLAMA3), *why = "the model folder has no template, but the tokenizer has its tokens";
     else c = chat_new(ZEPHYR), *why = "the model folder has no template, and this one needs no tokens but the end of text";

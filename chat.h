@@ -36,10 +36,11 @@ const char *chat_name(const Chat *c);
 /* NULL: none. */
 const char *chat_system(const Chat *c);
 
-/* The template for a file of rows. template_name, system: the flags, or NULL. Without --template: texts and strings are plain;
- * else the folder's own; else Alpaca rows are alpaca; else chatml or llama-3 if the tokenizer has their tokens; else zephyr.
- * why: for the user, such as "from the model folder". dir may be NULL. */
-Chat *chat_choose(const char *template_name, const char *system, const char *dir, RowKind kind, bool strings, const Tokenizer *t, const char **why);
+/* The template for a file of rows. template_name, system: the flags, or NULL. Texts are always plain, without a system message.
+ * Without --template: strings are plain; else the folder's own; else Alpaca rows are alpaca; else chatml or llama-3 if the tokenizer
+ * has their tokens; else zephyr. why: for the user, such as "from the model folder". dir may be NULL. */
+Chat *chat_choose(const char *template_name, const char *system, const char *dir, RowKind kind, bool strings, const Tokenizer *t,
+                  const char **why);
 
 /* The special tokens that templates speak of. */
 typedef struct {
@@ -69,7 +70,8 @@ typedef struct {
 
 /* Replaces what is in out. Messages from `completion` on are all learned but for the header of the first; completion == count:
  * those of the assistant are. open: the text ends where the assistant begins to write. */
-void chat_render(const Chat *c, const Message *messages, size_t count, size_t completion, LossKind loss, bool open, const ChatTokens *tokens, Rendering *out);
+void chat_render(const Chat *c, const Message *messages, size_t count, size_t completion, LossKind loss, bool open,
+                 const ChatTokens *tokens, Rendering *out);
 void rendering_free(Rendering *r);
 
 /* The Jinja program: the one that was read if nothing in it was changed. */

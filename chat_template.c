@@ -4,6 +4,7 @@
 #include "jinja.h"
 #include "os.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* ---- writing ---- */
@@ -61,8 +62,10 @@ static void put_alpaca_program(const Chat *c, Buf *b) {
         }
         buf_str(b, " + '\\n\\n' }}{% endif %}");
     }
-    buf_str(b, "{% if not loop.first %}{{ '\\n\\n' }}{% endif %}{% if message['role'] == 'user' %}{{ '### Instruction:\\n' + message['content'] }}"
-               "{% elif message['role'] == 'assistant' %}{{ '### Response:\\n' + message['content'] + eos_token }}{% else %}{{ message['content'] }}{% endif %}"
+    buf_str(b, "{% if not loop.first %}{{ '\\n\\n' }}{% endif %}"
+               "{% if message['role'] == 'user' %}{{ '### Instruction:\\n' + message['content'] }}"
+               "{% elif message['role'] == 'assistant' %}{{ '### Response:\\n' + message['content'] + eos_token }}"
+               "{% else %}{{ message['content'] }}{% endif %}"
                "{% endfor %}{% if add_generation_prompt %}{{ '\\n\\n### Response:\\n' }}{% endif %}");
 }
 
@@ -99,18 +102,21 @@ void chat_save(const Chat *c, const Tokenizer *t, const char *dir) {
 /* ---- recognising ---- */
 
 /* Published templates that say more than ours do (tools, checks) or say it otherwise, and render conversations the same: SHA-256 of
- * the canonical form, with a hole for the default system message. tests/compare/chat.py prints the hash of any template. */
+ * the canonical form, with a hole for the default system message. The refusal of an unknown template names its hash. */
 static const struct {
     const char *hash;
     ChatStyle style;
     BosRule bos;
     bool learn_gap;
 } published[] = {
-    {"971635fe4d8fe4f20e08d2181ac75460bca92d27710e3a2d9729660e028296a3", CHATML, BOS_NO, true},          /* Qwen2.5, Instruct and base, Coder, Math */
-    {"b22ca4e8aa1b194b80322c37cd5bc96c8eda23f5ae650f84a1b62e6a8a082c0d", CHATML, BOS_NO, true},     /* the same with TRL's marks */
-    {"c7557361e278e2e07037ee017a42bc1577abf84b4401f9760bed95a4a43b404f", LLAMA3, BOS_YES, false},        /* Llama 3 (8B, 70B) Instruct */
-    {"759881f23a24ff878cf362fa9346bd67553a679e49c70af8bca7eebef8d54eb2", LLAMA3, BOS_YES, false},   /* the same with TRL's marks */
-    {"f5141bda9821ef8e4440ed2be3dd5a4bf3e417ccab794ad48548cfa80b33c48b", ZEPHYR, BOS_NO, false},         /* zephyr-7b, TinyLlama-1.1B-Chat */
+    /* Qwen2.5 (Instruct, base, Coder, Math), and the same with TRL's marks */
+    {"971635fe4d8fe4f20e08d2181ac75460bca92d27710e3a2d9729660e028296a3", CHATML, BOS_NO, true},
+    {"b22ca4e8aa1b194b80322c37cd5bc96c8eda23f5ae650f84a1b62e6a8a082c0d", CHATML, BOS_NO, true},
+    /* Llama 3 (8B and 70B Instruct), and the same with TRL's marks */
+    {"c7557361e278e2e07037ee017a42bc1577abf84b4401f9760bed95a4a43b404f", LLAMA3, BOS_YES, false},
+    {"759881f23a24ff878cf362fa9346bd67553a679e49c70af8bca7eebef8d54eb2", LLAMA3, BOS_YES, false},
+    /* zephyr-7b, TinyLlama-1.1B-Chat */
+    {"f5141bda9821ef8e4440ed2be3dd5a4bf3e417ccab794ad48548cfa80b33c48b", ZEPHYR, BOS_NO, false},
 };
 
 static char *find_bytes(const Buf *b, size_t from, const char *what, size_t n) {
@@ -145,7 +151,8 @@ static char *take_system(Buf *form, const char *before, const char *after) {
 
 static bool drop_prefix(Buf *form, const char *program) {
     Buf prefix = {0};
-    bool there = jinja_canonical(program, strlen(program), &prefix) && form->len >= prefix.len && !memcmp(form->data, prefix.data, prefix.len);
+    bool there =
+        jinja_canonical(program, strlen(program), &prefix) && form->len >= prefix.len && !memcmp(form->data, prefix.data, prefix.len);
     if (there) {
         form->len -= prefix.len;
         memmove(form->data, form->data + prefix.len, form->len + 1);
@@ -156,8 +163,9 @@ static bool drop_prefix(Buf *form, const char *program) {
 
 /* The canonical form without what may vary: the default system message, BOS in front, a default for add_generation_prompt. */
 static bool canonical(const char *text, Buf *form, char **system, bool *bos) {
-    static const char set[] = {JINJA_TAG, '%', JINJA_NEXT, 's', 'e', 't', JINJA_NEXT, 's', 'y', 's', 't', 'e', 'm', JINJA_NEXT, '=', JINJA_NEXT, JINJA_QUOTE, 0},
-                      quote[] = {JINJA_QUOTE, 0};
+    /* {% set system = 'TEXT' %} */
+    char set[32] = {0}, quote[] = {JINJA_QUOTE, 0};
+    snprintf(set, sizeof set, "%c%%%cset%csystem%c=%c%c", JINJA_TAG, JINJA_NEXT, JINJA_NEXT, JINJA_NEXT, JINJA_NEXT, JINJA_QUOTE);
     if (!jinja_canonical(text, strlen(text), form)) return false;
     drop_prefix(form, "{% if not add_generation_prompt is defined %}{% set add_generation_prompt = false %}{% endif %}");
     *bos = drop_prefix(form, "{{ bos_token }}");
@@ -204,8 +212,9 @@ static Chat *recognise(const char *text, const char *where) {
     }
     buf_free(&form);
     if (!c)
-        bad_input("%s: this chat template is not one of those known here (%s%s): name the one that the model was trained with by --template chatml, llama-3, zephyr, alpaca or "
-                  "plain", where, *hex ? "canonical form " : "it cannot be read", hex);
+        bad_input("%s: this chat template is not one of those known here (%s%s): name the one that the model was trained with by "
+                  "--template chatml, llama-3, zephyr, alpaca or plain",
+                  where, *hex ? "canonical form " : "it cannot be read", hex);
     chat_set_system(c, system);
     mem_free(system);
     c->source = str_copy(text);
@@ -231,11 +240,15 @@ static Chat *of_config(const char *path) {
     else if (t && t->kind == JSON_ARRAY) {
         for (size_t i = 0; i < t->count; i++) {
             const Json *x = &t->items[i], *name = x->kind == JSON_OBJECT ? json_get(x, "name") : NULL;
-            if (name && name->kind == JSON_STRING && (json_is(name, "default") || t->count == 1)) text = json_need(doc, x, "template", JSON_STRING);
+            if (name && name->kind == JSON_STRING && (json_is(name, "default") || t->count == 1))
+                text = json_need(doc, x, "template", JSON_STRING);
         }
-        if (!text) bad_input("%s: line %zu: chat_template: none of the templates in the list is called \"default\": name one with --template", path, t->line);
+        if (!text)
+            bad_input("%s: line %zu: chat_template: none of the templates in the list is called \"default\": name one with --template",
+                      path, t->line);
     } else if (t && t->kind != JSON_NULL)
-        bad_input("%s: line %zu: chat_template: expected a string or a list of templates, found %s", path, t->line, json_kind_name(t->kind));
+        bad_input("%s: line %zu: chat_template: expected a string or a list of templates, found %s", path, t->line,
+                  json_kind_name(t->kind));
     Chat *c = text ? recognise(text->string, path) : NULL;
     json_free(doc);
     return c;
@@ -249,14 +262,16 @@ Chat *chat_of_folder(const char *dir) {
 }
 
 Chat *chat_load(const char *name) {
-    static const char *const others[][2] = {{"llama3", "llama-3"}, {"llama-3-instruct", "llama-3"}, {"im", "chatml"}, {"none", "plain"}, {"raw", "plain"}};
+    static const char *const others[][2] = {
+        {"llama3", "llama-3"}, {"llama-3-instruct", "llama-3"}, {"im", "chatml"}, {"none", "plain"}, {"raw", "plain"}};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (!strcmp(others[i][0], name)) name = others[i][1];
     for (int i = 0; i < CHAT_STYLES; i++)
         if (!strcmp(chat_names[i], name)) return chat_new((ChatStyle)i);
     if (!os_exists(name)) {
         const char *near = nearest_name(name, chat_names, CHAT_STYLES);
-        bad_input("--template %s: neither a file nor one of chatml, llama-3, zephyr, alpaca, plain%s%s%s", name, near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+        bad_input("--template %s: neither a file nor one of chatml, llama-3, zephyr, alpaca, plain%s%s%s", name,
+                  near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
     }
     Chat *c = os_is_dir(name) ? chat_of_folder(name) : str_ends(name, ".json") ? of_config(name) : of_file(name);
     if (!c) bad_input("--template %s: no chat template in it", name);

@@ -1,5 +1,4 @@
 /* check: hashes of artifacts; logits and gradients of any model folder, for those who port, compare or teach. */
-#include "check_data.h"
 #include "commands.h"
 #include "gradcheck.h"
 #include "hash.h"

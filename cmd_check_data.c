@@ -1,6 +1,5 @@
 /* check data: what a model would learn from a file of rows, before it does. */
-#include "check_data.h"
-#include "cli.h"
+#include "commands.h"
 #include "examples.h"
 #include "os.h"
 #include "overlap.h"
@@ -171,9 +170,9 @@ static Counts count_rows(const Data *d) {
 
 static void hint(const Data *d, size_t count, size_t line, const char *what, const char *remedy) {
     if (!count) return;
-    fprintf(stderr, "%s: %zu row%s %s", d->path, count, count == 1 ? "" : "s", what);
-    if (line) fprintf(stderr, ", %s line %zu", count == 1 ? "at" : "the first at", line);
-    fprintf(stderr, ": %s\n", remedy);
+    fprintf(stderr, "%s: rows that %s: %zu", d->path, what, count);
+    if (line) fprintf(stderr, " (%s line %zu)", count == 1 ? "at" : "the first at", line);
+    fprintf(stderr, "; %s\n", remedy);
 }
 
 static void print_counts(const Data *d) {
@@ -183,19 +182,23 @@ static void print_counts(const Data *d) {
     result_text(&r, "file", d->path), result_text(&r, "kind", rows_kind_name(rows_kind(d->rows)));
     result_count(&r, "rows", rows_count(d->rows)), result_count(&r, "examples", e->count), result_count(&r, "tokens", e->tokens);
     result_count(&r, "learned", e->learned), result_number(&r, "share", (double)e->learned / (double)e->tokens);
-    result_count(&r, "shortest", c.shortest), result_count(&r, "median", c.median), result_count(&r, "p95", c.most), result_count(&r, "longest", e->longest);
+    result_count(&r, "shortest", c.shortest), result_count(&r, "median", c.median), result_count(&r, "p95", c.most),
+        result_count(&r, "longest", e->longest);
     result_count(&r, "ctx", e->ctx);
     result_print(&r);
     r = result_begin(d->o->json);
     result_text(&r, "file", d->path), result_count(&r, "duplicates", c.duplicates), result_count(&r, "repeated_prompts", c.prompts);
-    result_count(&r, "nothing_to_learn", e->empty), result_count(&r, "truncated", e->too_long), result_count(&r, "answers_cut", e->right_cut);
+    result_count(&r, "nothing_to_learn", e->empty), result_count(&r, "truncated", e->too_long),
+        result_count(&r, "answers_cut", e->right_cut);
     result_count(&r, "no_end_token", c.endless), result_count(&r, "special_text", c.special);
     result_print(&r);
     hint(d, c.duplicates, 0, "repeat an earlier one, token by token", "leave them out, unless they are meant to weigh more");
     hint(d, e->empty, e->empty_line, "have nothing to learn", "they need an answer; training leaves them out");
     hint(d, e->too_long, e->too_long_line, "are longer than the context", "they lose the left of their prompts; a larger --ctx keeps it");
-    hint(d, c.endless, c.endless_line, "have no end token to learn", "the model would not learn to stop; raise --ctx, or choose a --template whose end token is in the vocabulary");
-    hint(d, c.special, c.special_line, "have the text of a special token in their contents", "it is taken as text; if it is meant as a token, use messages and a --template");
+    hint(d, c.endless, c.endless_line, "have no end token to learn",
+         "the model would not learn to stop; raise --ctx, or choose a --template whose end token is in the vocabulary");
+    hint(d, c.special, c.special_line, "have the text of a special token in their contents",
+         "it is taken as text; if it is meant as a token, use messages and a --template");
 }
 
 /* ---- files ---- */
@@ -290,7 +293,8 @@ static void overlap(const Data *a, const Data *b, size_t words) {
         if (marked[i] && !hits[0]++ && !swapped) line = rows_line(small->rows, i);
     ResultLine r = result_begin(a->o->json);
     result_text(&r, "overlap", a->path), result_text(&r, "with", b->path);
-    result_count(&r, "words", words), result_count(&r, "rows", hits[swapped]), result_count(&r, "of", rows_count(b->rows)), result_count(&r, "first_line", line);
+    result_count(&r, "words", words), result_count(&r, "rows", hits[swapped]), result_count(&r, "of", rows_count(b->rows)),
+        result_count(&r, "first_line", line);
     result_count(&r, "equal_prompts", common_prompts(a, b));
     result_print(&r);
     ngrams_free(&set), buf_free(&text), buf_free(&normal), mem_free(marked);
@@ -342,20 +346,27 @@ static void check_files(const Options *o, char **paths, size_t count) {
 
 int check_data(int argc, char **argv) {
     Options o = {.loss = "completions", .show = 3, .words = NGRAM_WORDS};
-    Flag flags[] = {{"--model", FLAG_TEXT, EXECUTION, &o.model, 0, 0, "DIR", "model folder: its tokenizer, chat template and context", false},
-                    {"--tokenizer", FLAG_TEXT, EXECUTION, &o.tokenizer, 0, 0, "PATH", "when the model folder holds none", false},
-                    {"--map", FLAG_TEXT, EXECUTION, &o.map, 0, 0, "OURS=THEIRS,…", "names of the columns: prompt=question,completion=answer", false},
-                    {"--template", FLAG_TEXT, EXECUTION, &o.template_name, 0, 0, "NAME|FILE", "chatml, llama-3, zephyr, alpaca, plain, or a Jinja file", false},
-                    {"--template-out", FLAG_TEXT, EXECUTION, &o.template_out, 0, 0, "FILE", "write the chat template here, in Jinja", false},
-                    {"--system", FLAG_TEXT, EXECUTION, &o.system, 0, 0, "TEXT|none", "system message of rows that have none", false},
-                    {"--loss", FLAG_TEXT, EXECUTION, &o.loss, 0, 0, "NAME", "what is learned: completions or all", false},
-                    {"--ctx", FLAG_SIZE, EXECUTION, &o.ctx, 0, 4194304, "N", "tokens of a row; 0: the longest row's, at most 2048 and the model's context", false},
-                    {"--show", FLAG_SIZE, EXECUTION, &o.show, 0, 1e9, "N", "rows shown token by token: what is learned is green, or in [ ]", false},
-                    {"--words", FLAG_SIZE, EXECUTION, &o.words, 2, 100, "N", "words in a row that make two texts overlap", false},
-                    {"--json", FLAG_SWITCH, EXECUTION, &o.json, 0, 0, NULL, "results as JSON; rows with input_ids and labels", false}};
-    Command c = {.name = "check data", .summary = "what a model would learn from rows, and what is wrong with them", .usage = "FILE|DIR [FILE…] --model DIR", .flags = flags,
+    Flag flags[] = {
+        {"--model", FLAG_TEXT, EXECUTION, &o.model, 0, 0, "DIR", "model folder: its tokenizer, chat template and context", false},
+        {"--tokenizer", FLAG_TEXT, EXECUTION, &o.tokenizer, 0, 0, "PATH", "when the model folder holds none", false},
+        {"--map", FLAG_TEXT, EXECUTION, &o.map, 0, 0, "OURS=THEIRS,…", "names of the columns: prompt=question,completion=answer", false},
+        {"--template", FLAG_TEXT, EXECUTION, &o.template_name, 0, 0, "NAME|FILE", "chatml, llama-3, zephyr, alpaca, plain, or a Jinja file",
+         false},
+        {"--template-out", FLAG_TEXT, EXECUTION, &o.template_out, 0, 0, "FILE", "write the chat template here, in Jinja", false},
+        {"--system", FLAG_TEXT, EXECUTION, &o.system, 0, 0, "TEXT|none", "system message of rows that have none", false},
+        {"--loss", FLAG_TEXT, EXECUTION, &o.loss, 0, 0, "NAME", "what is learned: completions or all", false},
+        {"--ctx", FLAG_SIZE, EXECUTION, &o.ctx, 0, 4194304, "N",
+         "tokens of a row; 0: the longest row's, at most 2048 and the model's context", false},
+        {"--show", FLAG_SIZE, EXECUTION, &o.show, 0, 1e9, "N", "rows shown token by token: what is learned is green, or in [ ]", false},
+        {"--words", FLAG_SIZE, EXECUTION, &o.words, 2, 100, "N", "words in a row that make two texts overlap", false},
+        {"--json", FLAG_SWITCH, EXECUTION, &o.json, 0, 0, NULL, "results as JSON; rows with input_ids and labels", false}};
+    Command c = {.name = "check data",
+                 .summary = "what a model would learn from rows, and what is wrong with them",
+                 .usage = "FILE|DIR [FILE…] --model DIR",
+                 .flags = flags,
                  .count = sizeof flags / sizeof *flags,
-                 .example = "finetune check data rows.jsonl --model demo-out/base\nfinetune check data train.jsonl test.jsonl --model demo-out/base --show 0"};
+                 .example = "finetune check data rows.jsonl --model demo-out/base\nfinetune check data train.jsonl test.jsonl --model "
+                            "demo-out/base --show 0"};
     char *paths[MAX_FILES];
     if (!cli_parse(&c, argc, argv, MAX_FILES)) return 0;
     if (!c.positional_count) bad_input("check data needs a FILE of rows; see finetune check data --help");

@@ -12,5 +12,7 @@ int cmd_generate(int argc, char **argv);
 int cmd_eval(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_version(int argc, char **argv);
+/* A part of check in a file of its own. */
+int check_data(int argc, char **argv);
 
 #endif

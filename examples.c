@@ -147,7 +147,8 @@ static void encode_ids(const Encoder *e, const Rows *rows, const Row *row, Token
         int32_t id = row->ids[i], label = row->labels[i];
         int32_t large = id > label ? id : label;
         if (e->vocab && (size_t)large >= e->vocab)
-            bad_input("%s: line %zu: token id %d: the model's vocabulary has the ids 0 to %zu", rows_path(rows), row->line, (int)large, e->vocab - 1);
+            bad_input("%s: line %zu: token id %d: the model's vocabulary has the ids 0 to %zu", rows_path(rows), row->line, (int)large,
+                      e->vocab - 1);
         push(out, id, true);
         out->labels[i] = label;
     }
@@ -165,7 +166,8 @@ void encode_row(Encoder *e, const Rows *rows, const Row *row, TokenRow *out) {
     assert(e->tok && e->chat);
     bool plain = row->kind == ROWS_TEXT || row->strings;
     Message *last = row->count ? &row->messages[row->count - 1] : NULL;
-    if (plain && last && last->role == ROLE_ASSISTANT && ends_with(last, e->tokens.eos)) last->length -= strlen(e->tokens.eos); /* one is added */
+    if (plain && last && last->role == ROLE_ASSISTANT && ends_with(last, e->tokens.eos))
+        last->length -= strlen(e->tokens.eos); /* one is added */
     chat_render(e->chat, row->messages, row->count, row->completion, e->loss, false, &e->tokens, &e->rendering);
     encode_pieces(e, plain && !strcmp(chat_name(e->chat), "plain"), row->completion < row->count, out);
 }
@@ -187,10 +189,12 @@ void encode_prompt(Encoder *e, const Rows *rows, const Row *row, TokenRow *out) 
         size_t count = row->count - (row_answer(row) != NULL);
         if (row->kind == ROWS_PROMPT && row->completion < row->count) count = row->completion;
         chat_render(e->chat, row->messages, count, count, LOSS_COMPLETIONS, row->kind != ROWS_TEXT, &e->tokens, &e->rendering);
-        encode_pieces(e, row->kind == ROWS_TEXT || ((row->strings || row->kind == ROWS_CHOICE) && !strcmp(chat_name(e->chat), "plain")), false, out);
+        encode_pieces(e, row->kind == ROWS_TEXT || ((row->strings || row->kind == ROWS_CHOICE) && !strcmp(chat_name(e->chat), "plain")),
+                      false, out);
     }
     for (size_t i = 0; i < out->count; i++) out->labels[i] = -1;
-    if (!out->count) bad_input("%s: line %zu: the prompt is empty, and the tokenizer has no token that begins a text", rows_path(rows), row->line);
+    if (!out->count)
+        bad_input("%s: line %zu: the prompt is empty, and the tokenizer has no token that begins a text", rows_path(rows), row->line);
 }
 
 /* ---- rows longer than the context ---- */
@@ -250,8 +254,9 @@ Examples *examples_new(Rows *rows, Encoder *encoder) {
     }
     buf_free(&scratch);
     if (!e->count)
-        bad_input("%s: none of its %zu rows has a token to learn from: the first is at line %zu; rows need an answer (weight 0 mutes one), or --loss all", rows_path(rows), n,
-                  e->empty_line);
+        bad_input("%s: none of its %zu rows has a token to learn from: the first is at line %zu; rows need an answer (weight 0 mutes one), "
+                  "or --loss all",
+                  rows_path(rows), n, e->empty_line);
     add_up(e);
     return e;
 }
@@ -282,9 +287,11 @@ void examples_limit(Examples *e, size_t ctx, LongRows longer) {
     }
     e->count = kept;
     if (longer == LONG_REFUSE && e->too_long)
-        bad_input("%s: %zu rows have more tokens than the context of %zu takes, the first at line %zu: raise --ctx, shorten them, or let them be cut (--long cut) or left out (--long skip)",
+        bad_input("%s: %zu rows have more tokens than the context of %zu takes, the first at line %zu: raise --ctx, shorten them, or let "
+                  "them be cut (--long cut) or left out (--long skip)",
                   rows_path(e->rows), e->too_long, ctx, e->too_long_line);
-    if (!e->count) bad_input("%s: every row is longer than the context of %zu: raise --ctx, or let them be cut (--long cut)", rows_path(e->rows), ctx);
+    if (!e->count)
+        bad_input("%s: every row is longer than the context of %zu: raise --ctx, or let them be cut (--long cut)", rows_path(e->rows), ctx);
     add_up(e);
 }
 
@@ -343,7 +350,8 @@ static int by_first_member(const void *a, const void *b, const void *context) {
 }
 
 /* Marks the examples of the groups that are held out; how many. */
-static size_t choose_groups(const Examples *e, const uint32_t *members, Group *groups, size_t count, size_t wanted, uint32_t seed, bool *held) {
+static size_t choose_groups(const Examples *e, const uint32_t *members, Group *groups, size_t count, size_t wanted, uint32_t seed,
+                            bool *held) {
     uint32_t *order = mem_new(count, sizeof *order);
     size_t taken = 0;
     rng_permute(order, (uint32_t)count, seed, RNG_SPLIT, 1);

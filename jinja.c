@@ -35,7 +35,8 @@ static void add_token(Tag *t, TokenKind kind, const char *text, size_t n) {
 }
 
 static bool token_is(const Tag *t, size_t i, TokenKind kind, const char *text) {
-    return i < t->count && t->tokens[i].kind == kind && t->tokens[i].length == strlen(text) && !memcmp(t->text.data + t->tokens[i].at, text, t->tokens[i].length);
+    return i < t->count && t->tokens[i].kind == kind && t->tokens[i].length == strlen(text) &&
+           !memcmp(t->text.data + t->tokens[i].at, text, t->tokens[i].length);
 }
 
 /* The string that begins at t->at; false when it has no end or an escape that is not known here. */
@@ -95,7 +96,8 @@ static void put_tokens(const Tag *tag, size_t from, size_t to, Buf *out) {
     for (size_t i = from; i < to; i++) {
         const Token *x = &tag->tokens[i];
         const char *text = tag->text.data + x->at;
-        bool attribute = token_is(tag, i, TOKEN_SIGN, ".") && i + 1 < to && x[1].kind == TOKEN_NAME && !token_is(tag, i + 2, TOKEN_SIGN, "(");
+        bool attribute =
+            token_is(tag, i, TOKEN_SIGN, ".") && i + 1 < to && x[1].kind == TOKEN_NAME && !token_is(tag, i + 2, TOKEN_SIGN, "(");
         if (attribute) {
             i++;
             buf_format(out, "[%c%c", JINJA_NEXT, JINJA_QUOTE);
@@ -112,11 +114,13 @@ static void put_tokens(const Tag *tag, size_t from, size_t to, Buf *out) {
 
 /* A sum of strings is its parts, one after the other; other operators bind less tightly than + or join numbers. */
 static bool is_plain_sum(const Tag *tag) {
-    static const char *const words[] = {"if", "else", "or", "and", "not", "in", "is"}, *const signs[] = {"~", "==", "!=", "<", ">", "<=", ">=", "-", ","};
+    static const char *const words[] = {"if", "else", "or", "and", "not", "in", "is"}, *const signs[] = {"~",  "==", "!=", "<", ">",
+                                                                                                         "<=", ">=", "-",  ","};
     int depth = 0;
     for (size_t i = 0; i < tag->count; i++) {
         const Token *x = &tag->tokens[i];
-        if (x->kind == TOKEN_SIGN && x->length == 1) depth += strchr("([{", tag->text.data[x->at]) ? 1 : strchr(")]}", tag->text.data[x->at]) ? -1 : 0;
+        if (x->kind == TOKEN_SIGN && x->length == 1)
+            depth += strchr("([{", tag->text.data[x->at]) ? 1 : strchr(")]}", tag->text.data[x->at]) ? -1 : 0;
         for (size_t k = 0; !depth && k < sizeof words / sizeof *words; k++)
             if (token_is(tag, i, TOKEN_NAME, words[k])) return false;
         for (size_t k = 0; !depth && k < sizeof signs / sizeof *signs; k++)
@@ -133,7 +137,8 @@ static void put_expression(const Tag *tag, Buf *out) {
         if (i < tag->count && x->kind == TOKEN_SIGN && x->length == 1)
             depth += strchr("([{", tag->text.data[x->at]) ? 1 : strchr(")]}", tag->text.data[x->at]) ? -1 : 0;
         if (i < tag->count && !(sum && !depth && token_is(tag, i, TOKEN_SIGN, "+"))) continue;
-        if (sum && i == start + 1 && tag->tokens[start].kind == TOKEN_STRING) buf_put(out, tag->text.data + tag->tokens[start].at, tag->tokens[start].length);
+        if (sum && i == start + 1 && tag->tokens[start].kind == TOKEN_STRING)
+            buf_put(out, tag->text.data + tag->tokens[start].at, tag->tokens[start].length);
         else {
             buf_format(out, "%c{%c", JINJA_TAG, JINJA_NEXT);
             put_tokens(tag, start, i, out);

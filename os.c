@@ -152,6 +152,10 @@ void os_unmap(OsMap *map) {
     *map = (OsMap){0};
 }
 
+void os_map_forget(const OsMap *map) {
+    if (!map->handle && map->data) sys_forget(map->data, map->size);
+}
+
 typedef struct {
     char **names;
     size_t count, cap;

@@ -29,6 +29,8 @@ bool os_exists(const char *path);
 bool os_is_dir(const char *path);
 OsMap os_map(const char *path);           /* the whole file, read-only */
 void os_unmap(OsMap *map);
+/* What was read of it need not stay in memory; it comes back from the file when it is read again. */
+void os_map_forget(const OsMap *map);
 Buf os_read(const char *path);            /* "-" is standard input */
 /* Names in a folder, sorted by bytes, without . and ..; free each and the list. */
 char **os_list(const char *dir, size_t *count);

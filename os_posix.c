@@ -87,6 +87,7 @@ const void *sys_map(const char *path, uint64_t size) {
 }
 
 void sys_unmap(const void *at, size_t size) { munmap((void *)(uintptr_t)at, size); }
+void sys_forget(const void *at, size_t size) { madvise((void *)(uintptr_t)at, size, MADV_DONTNEED); }
 
 /* flock, because it belongs to the open file and not to the process: a second try of the same process is
  * refused too. */

@@ -29,6 +29,7 @@ int sys_each(const char *dir, void (*each)(void *context, const char *name), voi
 
 const void *sys_map(const char *path, uint64_t size);      /* NULL on failure */
 void sys_unmap(const void *at, size_t size);
+void sys_forget(const void *at, size_t size);              /* a hint */
 
 intptr_t sys_lock(const char *path);                       /* a handle; -1 on failure; -2 when another holds it */
 void sys_unlock(const char *path, intptr_t handle);

@@ -129,6 +129,9 @@ void sys_unmap(const void *at, size_t size) {
     UnmapViewOfFile(at);
 }
 
+/* Unlocking what was never locked takes it out of the working set. */
+void sys_forget(const void *at, size_t size) { VirtualUnlock((void *)(uintptr_t)at, size); }
+
 /* Deleted when closed, and closed when the process ends. */
 intptr_t sys_lock(const char *path) {
     wchar_t *w = wide(path);

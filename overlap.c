@@ -8,7 +8,8 @@
 
 /* Lower case of the alphabets whose capitals lie at a fixed distance; others stay. */
 static uint32_t lower(uint32_t c) {
-    bool capital = (c >= 'A' && c <= 'Z') || (c >= 0xC0 && c <= 0xDE && c != 0xD7) || (c >= 0x391 && c <= 0x3A9) || (c >= 0x410 && c <= 0x42F);
+    bool capital =
+        (c >= 'A' && c <= 'Z') || (c >= 0xC0 && c <= 0xDE && c != 0xD7) || (c >= 0x391 && c <= 0x3A9) || (c >= 0x410 && c <= 0x42F);
     return capital ? c + 32 : c >= 0x400 && c <= 0x40F ? c + 80 : c;
 }
 
@@ -22,7 +23,8 @@ void text_normal(const char *text, size_t n, Buf *out) {
         unsigned char bytes[4];
         size_t length = utf8_next(s + at, n - at, &c);
         CharClass class = char_class(c);
-        bool mark = c >= 0x300 && class == CHAR_OTHER && !(c >= 0x2000 && c < 0x3100) && c < 0xFE00; /* vowel signs and accents belong to their words */
+        bool mark = c >= 0x300 && class == CHAR_OTHER && !(c >= 0x2000 && c < 0x3100) &&
+                    c < 0xFE00; /* vowel signs and accents belong to their words */
         if (class == CHAR_SPACE) space = out->len > 0;
         else if (class != CHAR_OTHER || mark) {
             if (space) buf_char(out, ' ');

@@ -6,10 +6,13 @@
 #include <string.h>
 
 /* The names that --map may rename. */
-enum { C_TEXT, C_PROMPT, C_COMPLETION, C_MESSAGES, C_CONVERSATIONS, C_INSTRUCTION, C_INPUT, C_OUTPUT, C_SYSTEM, C_HISTORY, C_IDS, C_LABELS, C_QUERY,
-       C_CHOICES, C_GOLD, C_ROLE, C_CONTENT, C_WEIGHT, C_FROM, C_VALUE, COLUMNS };
-static const char *const column_names[COLUMNS] = {"text", "prompt", "completion", "messages", "conversations", "instruction", "input", "output", "system", "history",
-                                                  "input_ids", "labels", "query", "choices", "gold", "role", "content", "weight", "from", "value"};
+enum {
+    C_TEXT, C_PROMPT, C_COMPLETION, C_MESSAGES, C_CONVERSATIONS, C_INSTRUCTION, C_INPUT, C_OUTPUT, C_SYSTEM, C_HISTORY,
+    C_IDS, C_LABELS, C_QUERY, C_CHOICES, C_GOLD, C_ROLE, C_CONTENT, C_WEIGHT, C_FROM, C_VALUE, COLUMNS
+};
+static const char *const column_names[COLUMNS] = {
+    "text", "prompt", "completion", "messages", "conversations", "instruction", "input", "output", "system", "history",
+    "input_ids", "labels", "query", "choices", "gold", "role", "content", "weight", "from", "value"};
 
 struct Rows {
     RowsFile file;
@@ -48,14 +51,16 @@ static void read_map(Rows *r, const char *map) {
         char *end = at + strcspn(at, ","), *equals = memchr(at, '=', (size_t)(end - at));
         bool last = !*end;
         *end = 0;
-        if (!equals || equals == at || !equals[1]) bad_input("--map: expected OURS=THEIRS,… such as prompt=question,completion=answer, found \"%s\"", at);
+        if (!equals || equals == at || !equals[1])
+            bad_input("--map: expected OURS=THEIRS,… such as prompt=question,completion=answer, found \"%s\"", at);
         *equals = 0;
         size_t i = 0;
         while (i < COLUMNS && strcmp(column_names[i], at)) i++;
         if (i == COLUMNS) {
             const char *near = nearest_name(at, column_names, COLUMNS);
-            bad_input("--map: there is no column \"%s\"%s%s%s; ours are text, prompt, completion, messages, conversations, instruction, input, output, system, "
-                      "history, input_ids, labels, query, choices, gold, role, content, weight, from, value", at, near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+            bad_input("--map: there is no column \"%s\"%s%s%s; ours are text, prompt, completion, messages, conversations, instruction, "
+                      "input, output, system, history, input_ids, labels, query, choices, gold, role, content, weight, from, value",
+                      at, near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
         }
         r->names[i] = equals + 1;
         at = last ? end : end + 1;
@@ -69,14 +74,15 @@ static const Json *column(const Rows *r, const Json *row, size_t name) {
 }
 
 static _Noreturn void wrong_type(const Rows *r, size_t name, const Json *found, const char *expected) {
-    bad_input("%s: line %zu: \"%s\": expected %s, found %s: correct the row, or name another column with --map %s=COLUMN", r->file.path, found->line, r->names[name],
-              expected, json_kind_name(found->kind), column_names[name]);
+    bad_input("%s: line %zu: \"%s\": expected %s, found %s: correct the row, or name another column with --map %s=COLUMN", r->file.path,
+              found->line, r->names[name], expected, json_kind_name(found->kind), column_names[name]);
 }
 
 static const Json *need(const Rows *r, const Json *row, size_t name, const char *expected) {
     const Json *value = column(r, row, name);
     if (!value)
-        bad_input("%s: line %zu: no \"%s\" (%s): every row needs it, as the rows of this file are of the kind %s; correct the row, or name the column with --map %s=COLUMN",
+        bad_input("%s: line %zu: no \"%s\" (%s): every row needs it, as the rows of this file are of the kind %s; correct the row, or name "
+                  "the column with --map %s=COLUMN",
                   r->file.path, row->line, r->names[name], expected, rows_kind_name(r->kind), column_names[name]);
     return value;
 }
@@ -99,9 +105,12 @@ static void refuse_extras(const Rows *r, const Json *object) {
     static const char *const names[] = {"tools", "functions", "tool_calls", "function_call", "images", "videos", "audios"};
     for (size_t i = 0; object->kind == JSON_OBJECT && i < sizeof names / sizeof *names; i++) {
         const Json *x = json_get(object, names[i]);
-        bool empty = !x || x->kind == JSON_NULL || (x->kind == JSON_STRING ? !x->length : (x->kind == JSON_ARRAY || x->kind == JSON_OBJECT) && !x->count);
+        bool empty = !x || x->kind == JSON_NULL ||
+                     (x->kind == JSON_STRING ? !x->length : (x->kind == JSON_ARRAY || x->kind == JSON_OBJECT) && !x->count);
         if (!empty)
-            bad_input("%s: line %zu: \"%s\" is not supported: rows are text alone; take the row out, or write what it says into the contents", r->file.path, x->line, names[i]);
+            bad_input("%s: line %zu: \"%s\" is not supported: rows are text alone; take the row out, or write what it says into the "
+                      "contents",
+                      r->file.path, x->line, names[i]);
     }
 }
 
@@ -126,20 +135,23 @@ static Role read_role(const Rows *r, const Json *role, size_t name) {
     if (role->kind != JSON_STRING) wrong_type(r, name, role, "a string");
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (json_is(role, known[i].name)) return known[i].role;
-    bad_input("%s: line %zu: \"%s\": found \"%.60s\", expected system, user (human) or assistant (gpt): other roles, those of tools among them, are not supported; take the row out",
+    bad_input("%s: line %zu: \"%s\": found \"%.60s\", expected system, user (human) or assistant (gpt): other roles, those of tools among "
+              "them, are not supported; take the row out",
               r->file.path, role->line, r->names[name], role->string);
 }
 
 static void read_message(Rows *r, const Json *m) {
     if (m->kind != JSON_OBJECT)
-        bad_input("%s: line %zu: a message: expected an object {\"role\", \"content\"}, found %s", r->file.path, m->line, json_kind_name(m->kind));
+        bad_input("%s: line %zu: a message: expected an object {\"role\", \"content\"}, found %s", r->file.path, m->line,
+                  json_kind_name(m->kind));
     refuse_extras(r, m);
     bool share = !column(r, m, C_ROLE) && column(r, m, C_FROM);
     size_t who = share ? C_FROM : C_ROLE, what = share ? C_VALUE : C_CONTENT;
     const Json *role = need(r, m, who, "a string"), *content = need(r, m, what, "a string"), *weight = column(r, m, C_WEIGHT);
     Role known = read_role(r, role, who);
     if (content->kind == JSON_ARRAY)
-        bad_input("%s: line %zu: \"%s\": a list of parts is not supported: join its texts into one string; images and audio cannot be read", r->file.path, content->line, r->names[what]);
+        bad_input("%s: line %zu: \"%s\": a list of parts is not supported: join its texts into one string; images and audio cannot be read",
+                  r->file.path, content->line, r->names[what]);
     if (content->kind != JSON_STRING) wrong_type(r, what, content, "a string");
     Message *added = add_message(r, known, content);
     if (weight && (weight->kind != JSON_NUMBER || (weight->number != 0 && weight->number != 1))) wrong_type(r, C_WEIGHT, weight, "0 or 1");
@@ -148,7 +160,8 @@ static void read_message(Rows *r, const Json *m) {
 
 static void read_messages(Rows *r, const Json *list, size_t name) {
     if (list->kind != JSON_ARRAY) wrong_type(r, name, list, "a list of messages");
-    if (!list->count) bad_input("%s: line %zu: \"%s\": the list has no message: take the row out", r->file.path, list->line, r->names[name]);
+    if (!list->count)
+        bad_input("%s: line %zu: \"%s\": the list has no message: take the row out", r->file.path, list->line, r->names[name]);
     for (size_t i = 0; i < list->count; i++) read_message(r, &list->items[i]);
 }
 
@@ -160,7 +173,8 @@ static void read_prompt(Rows *r, const Json *row) {
     bool strings = prompt->kind == JSON_STRING;
     if (!strings && prompt->kind != JSON_ARRAY) wrong_type(r, C_PROMPT, prompt, "a string or a list of messages");
     if (!completion && r->need_answers) need(r, row, C_COMPLETION, strings ? "a string" : "a list of messages");
-    if (completion && completion->kind != prompt->kind) wrong_type(r, C_COMPLETION, completion, strings ? "a string, as the prompt is one" : "a list of messages, as the prompt is one");
+    if (completion && completion->kind != prompt->kind)
+        wrong_type(r, C_COMPLETION, completion, strings ? "a string, as the prompt is one" : "a list of messages, as the prompt is one");
     if (strings) add_message(r, ROLE_USER, prompt);
     else read_messages(r, prompt, C_PROMPT);
     r->row.completion = r->row.count, r->row.strings = strings;
@@ -168,8 +182,8 @@ static void read_prompt(Rows *r, const Json *row) {
     else if (completion) {
         read_messages(r, completion, C_COMPLETION);
         if (r->row.messages[r->row.completion].role != ROLE_ASSISTANT)
-            bad_input("%s: line %zu: \"%s\": its first message must be the assistant's, found one of the %s", r->file.path, completion->line, r->names[C_COMPLETION],
-                      role_name(r->row.messages[r->row.completion].role));
+            bad_input("%s: line %zu: \"%s\": its first message must be the assistant's, found one of the %s", r->file.path,
+                      completion->line, r->names[C_COMPLETION], role_name(r->row.messages[r->row.completion].role));
     }
 }
 
@@ -213,7 +227,8 @@ static void read_id_list(const Rows *r, const Json *list, size_t name, int32_t *
         bool label = name == C_LABELS && x->kind == JSON_NUMBER && x->is_integer && x->integer == -100;
         if (!label && (x->kind != JSON_NUMBER || !x->is_integer || x->integer < 0 || x->integer > INT32_MAX))
             bad_input("%s: line %zu: \"%s\": place %zu: expected a token id%s, found %s", r->file.path, x->line, r->names[name], i,
-                      name == C_LABELS ? " or -100 (not learned)" : " of 0 or more", x->kind == JSON_NUMBER ? x->string : json_kind_name(x->kind));
+                      name == C_LABELS ? " or -100 (not learned)" : " of 0 or more",
+                      x->kind == JSON_NUMBER ? x->string : json_kind_name(x->kind));
         to[i] = label ? -1 : (int32_t)x->integer;
     }
 }
@@ -223,10 +238,12 @@ static void read_ids(Rows *r, const Json *row) {
     const Json *ids = need(r, row, C_IDS, "a list of token ids"), *labels = column(r, row, C_LABELS);
     if (ids->kind != JSON_ARRAY) wrong_type(r, C_IDS, ids, "a list of token ids");
     if (labels && labels->kind != JSON_ARRAY) wrong_type(r, C_LABELS, labels, "a list of token ids and -100");
-    if (ids->count < 2) bad_input("%s: line %zu: \"%s\": %zu token ids: at least two are needed, one to see and one to learn", r->file.path, ids->line, r->names[C_IDS], ids->count);
-    if (labels && labels->count != ids->count)
-        bad_input("%s: line %zu: \"%s\" has %zu entries and \"%s\" has %zu: each token needs its label", r->file.path, labels->line, r->names[C_LABELS], labels->count,
+    if (ids->count < 2)
+        bad_input("%s: line %zu: \"%s\": %zu token ids: at least two are needed, one to see and one to learn", r->file.path, ids->line,
                   r->names[C_IDS], ids->count);
+    if (labels && labels->count != ids->count)
+        bad_input("%s: line %zu: \"%s\" has %zu entries and \"%s\" has %zu: each token needs its label", r->file.path, labels->line,
+                  r->names[C_LABELS], labels->count, r->names[C_IDS], ids->count);
     if (ids->count > r->id_room) {
         r->id_room = ids->count + ids->count / 2;
         to->ids = mem_resize(to->ids, r->id_room, sizeof *to->ids);
@@ -239,11 +256,12 @@ static void read_ids(Rows *r, const Json *row) {
 }
 
 static void read_choice(Rows *r, const Json *row) {
-    const Json *query = need_text(r, row, C_QUERY), *choices = need(r, row, C_CHOICES, "a list of strings"), *gold = need(r, row, C_GOLD, "the number of the right choice, from 0");
+    const Json *query = need_text(r, row, C_QUERY), *choices = need(r, row, C_CHOICES, "a list of strings"),
+               *gold = need(r, row, C_GOLD, "the number of the right choice, from 0");
     if (choices->kind != JSON_ARRAY || choices->count < 2) wrong_type(r, C_CHOICES, choices, "a list of at least two strings");
     if (gold->kind != JSON_NUMBER || !gold->is_integer || gold->integer < 0 || (uint64_t)gold->integer >= choices->count)
-        bad_input("%s: line %zu: \"%s\": expected the number of the right choice, 0 to %zu, found %s", r->file.path, gold->line, r->names[C_GOLD], choices->count - 1,
-                  gold->kind == JSON_NUMBER ? gold->string : json_kind_name(gold->kind));
+        bad_input("%s: line %zu: \"%s\": expected the number of the right choice, 0 to %zu, found %s", r->file.path, gold->line,
+                  r->names[C_GOLD], choices->count - 1, gold->kind == JSON_NUMBER ? gold->string : json_kind_name(gold->kind));
     if (choices->count > r->choice_room) {
         r->choice_room = choices->count;
         r->row.choices = mem_resize(r->row.choices, r->choice_room, sizeof *r->row.choices);
@@ -266,7 +284,8 @@ const Row *rows_get(Rows *r, size_t i) {
     row->count = row->id_count = row->choice_count = 0, row->strings = false;
     row->completion = SIZE_MAX;
     bool list = root->kind == JSON_ARRAY && r->kind == ROWS_MESSAGES;
-    if (root->kind != JSON_OBJECT && !list) bad_input("%s: line %zu: expected an object, found %s", r->file.path, root->line, json_kind_name(root->kind));
+    if (root->kind != JSON_OBJECT && !list)
+        bad_input("%s: line %zu: expected an object, found %s", r->file.path, root->line, json_kind_name(root->kind));
     refuse_extras(r, root);
     switch (r->kind) {
     case ROWS_TEXT: add_message(r, ROLE_ASSISTANT, need_text(r, root, C_TEXT)); break;
@@ -287,19 +306,25 @@ static _Noreturn void unknown_kind(const Rows *r, const Json *row) {
     Buf found = {0};
     buf_str(&found, "");
     for (size_t i = 0; i < row->count && i < 12; i++) buf_format(&found, "%s\"%.40s\"", i ? ", " : "", row->keys[i].string);
-    bad_input("%s: line %zu: found the columns %s; expected text; prompt and completion; messages; conversations; instruction and output; input_ids; or query, choices and "
-              "gold: rename columns with --map, such as --map prompt=%.40s,completion=%.40s",
+    bad_input("%s: line %zu: found the columns %s; expected text; prompt and completion; messages; conversations; instruction and output; "
+              "input_ids; or query, choices and gold: rename columns with --map, such as --map prompt=%.40s,completion=%.40s",
               r->file.path, row->line, row->count ? found.data : "of an empty object", row->count > 0 ? row->keys[0].string : "question",
               row->count > 1 ? row->keys[1].string : "answer");
 }
 
 static RowKind find_kind(const Rows *r, const Json *row) {
-    static const struct { int column; RowKind kind; } kinds[] = {{C_IDS, ROWS_IDS}, {C_MESSAGES, ROWS_MESSAGES}, {C_CONVERSATIONS, ROWS_SHAREGPT}, {C_CHOICES, ROWS_CHOICE},
-                                                                  {C_INSTRUCTION, ROWS_ALPACA}, {C_PROMPT, ROWS_PROMPT}, {C_TEXT, ROWS_TEXT}};
+    static const struct {
+        int column;
+        RowKind kind;
+    } kinds[] = {{C_IDS, ROWS_IDS},        {C_MESSAGES, ROWS_MESSAGES},  {C_CONVERSATIONS, ROWS_SHAREGPT},
+                 {C_CHOICES, ROWS_CHOICE}, {C_INSTRUCTION, ROWS_ALPACA}, {C_PROMPT, ROWS_PROMPT},
+                 {C_TEXT, ROWS_TEXT}};
     if (row->kind == JSON_ARRAY) return ROWS_MESSAGES;
-    if (row->kind != JSON_OBJECT) bad_input("%s: line %zu: expected an object, found %s", r->file.path, row->line, json_kind_name(row->kind));
+    if (row->kind != JSON_OBJECT)
+        bad_input("%s: line %zu: expected an object, found %s", r->file.path, row->line, json_kind_name(row->kind));
     if (json_get(row, "chosen") && json_get(row, "rejected"))
-        bad_input("%s: line %zu: \"chosen\" and \"rejected\" make a row of preferences: those are for finetune prefer; to learn the chosen answers, --map completion=chosen",
+        bad_input("%s: line %zu: \"chosen\" and \"rejected\" make a row of preferences: those are for finetune prefer; to learn the chosen "
+                  "answers, --map completion=chosen",
                   r->file.path, row->line);
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (column(r, row, (size_t)kinds[i].column)) return kinds[i].kind;

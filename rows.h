@@ -12,8 +12,8 @@
  *     input_ids          input_ids, labels? (-100: not learned)                    none: ids and labels
  *     choice             query, choices, gold                                      user; choices and gold
  *
- * The first row decides the kind, every row is checked when it is read. The file is mapped and an index of 16 bytes a row is all
- * that stays in memory, so 100 MB of rows cost what their longest row costs.
+ * The first row decides the kind, every row is checked when it is read. The file is mapped, its pages are given back as it is read,
+ * and an index of 16 bytes a row is all that stays in memory: 100 MB of rows cost what their longest row costs.
  */
 #ifndef ROWS_H
 #define ROWS_H
@@ -76,6 +76,7 @@ typedef struct {
     const char *data;                 /* the mapped file behind a byte order mark */
     size_t size;
     void *map;
+    size_t touched, last_row;         /* bytes read since the file's pages were given back */
     RowsFormat format;
     char separator;                   /* ROWS_CSV */
     RowPlace *places;
@@ -88,6 +89,6 @@ typedef struct {
 RowsFile rows_file_open(const char *path);
 void rows_file_close(RowsFile *f);
 /* The row as JSON; a record of a CSV becomes an object of strings, but for lists and numbers where `values` says so. */
-JsonDoc *rows_file_json(const RowsFile *f, size_t row, Buf *scratch);
+JsonDoc *rows_file_json(RowsFile *f, size_t row, Buf *scratch);
 
 #endif

@@ -6,6 +6,15 @@
 
 #include <string.h>
 
+enum { FORGET_EVERY = 16 << 20 };
+
+static void touch(RowsFile *f, size_t n) {
+    f->touched += n;
+    if (f->touched < FORGET_EVERY) return;
+    os_map_forget(f->map);
+    f->touched = 0;
+}
+
 static void add_place(RowsFile *f, size_t at, size_t length, size_t line) {
     if (length > UINT32_MAX || line > UINT32_MAX || f->count >= UINT32_MAX - 1)
         bad_input("%s: line %zu: a file has fewer than 2^32 rows and lines, and a row less than 4 GB: split it", f->path, line);
@@ -14,6 +23,7 @@ static void add_place(RowsFile *f, size_t at, size_t length, size_t line) {
         f->places = mem_resize(f->places, f->room, sizeof *f->places);
     }
     f->places[f->count++] = (RowPlace){at, (uint32_t)length, (uint32_t)line};
+    touch(f, length);
 }
 
 static bool is_blank(const char *s, size_t n) {
@@ -100,12 +110,14 @@ static void csv_field(const RowsFile *f, const RowPlace *p, size_t *at, bool *la
         }
         i++;
         if (i < n && s[i] != f->separator)
-            bad_input("%s: line %u: text behind the quote that closes a field: a quote inside a field is written twice", f->path, (unsigned)p->line);
+            bad_input("%s: line %u: text behind the quote that closes a field: a quote inside a field is written twice", f->path,
+                      (unsigned)p->line);
     } else
         for (; i < n && s[i] != f->separator; i++) buf_char(field, s[i]);
     *last = i >= n;
     *at = i + 1;
-    if (!utf8_valid((const unsigned char *)field->data, field->len)) bad_input("%s: line %u: the text is not UTF-8: convert the file", f->path, (unsigned)p->line);
+    if (!utf8_valid((const unsigned char *)field->data, field->len))
+        bad_input("%s: line %u: the text is not UTF-8: convert the file", f->path, (unsigned)p->line);
 }
 
 static void index_csv(RowsFile *f) {
@@ -152,7 +164,8 @@ static void csv_json(const RowsFile *f, const RowPlace *p, Buf *out) {
     buf_char(out, '{');
     for (bool last = false; !last; i++) {
         csv_field(f, p, &at, &last, &field);
-        if (i == f->column_count) bad_input("%s: line %u: more fields than the %zu columns that line 1 names", f->path, (unsigned)p->line, f->column_count);
+        if (i == f->column_count)
+            bad_input("%s: line %u: more fields than the %zu columns that line 1 names", f->path, (unsigned)p->line, f->column_count);
         if (i) buf_char(out, ',');
         json_quote(out, f->columns[i], strlen(f->columns[i]));
         buf_char(out, ':');
@@ -163,7 +176,8 @@ static void csv_json(const RowsFile *f, const RowPlace *p, Buf *out) {
             buf_put(out, field.data, field.len);
         } else json_quote(out, field.data, field.len);
     }
-    if (i != f->column_count) bad_input("%s: line %u: %zu fields, line 1 names %zu columns", f->path, (unsigned)p->line, i, f->column_count);
+    if (i != f->column_count)
+        bad_input("%s: line %u: %zu fields, line 1 names %zu columns", f->path, (unsigned)p->line, i, f->column_count);
     buf_char(out, '}');
     buf_free(&field);
 }
@@ -212,8 +226,10 @@ void rows_file_close(RowsFile *f) {
     *f = (RowsFile){0};
 }
 
-JsonDoc *rows_file_json(const RowsFile *f, size_t row, Buf *scratch) {
+JsonDoc *rows_file_json(RowsFile *f, size_t row, Buf *scratch) {
     const RowPlace *p = &f->places[row];
+    touch(f, p->length + (row == f->last_row + 1 ? 0 : 65536)); /* elsewhere the system brings its neighbourhood along */
+    f->last_row = row;
     if (f->format != ROWS_CSV) return json_parse(f->data + p->at, p->length, f->path, p->line);
     csv_json(f, p, scratch);
     return json_parse(scratch->data, scratch->len, f->path, p->line);

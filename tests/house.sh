@@ -21,7 +21,7 @@ base.h os.h base.c os_system.h os.c decimal.h json.h hash.h progress.h
 matmul.h kernel.h matmul.c ops.h attention.h
 linear.h model.h pattern.h lora.h model.c pass.h gradcheck.h optim.h
 unicode_data.h unicode.h pretokenize.h tokenizer.h tokenizer_parts.h tokenizer.c
-weights.h hf.h cli.h dataset.h jinja.h rows.h eval.h sample.h
+weights.h hf.h cli.h dataset.h jinja.h rows.h overlap.h chat.h chat_parts.h chat.c examples.h eval.h sample.h
 run.h peft.h train.h
 tinystories/tinystories.h tinystories/world.h
 commands.h"
@@ -36,6 +36,7 @@ owner() {
     hf_*.c | llama2c.c) echo hf.h ;;
     decode.c) echo pass.h ;;
     rows_*.c) echo rows.h ;;
+    chat_*.c) echo chat_parts.h ;;
     tinystories/*.c) echo tinystories/world.h ;;
     *.c) echo "${1%.c}.h" ;;
     *) echo unknown ;;

@@ -28,7 +28,8 @@ static const char *shown(const Chat *c, const Message *m, size_t count, size_t c
     return b->data;
 }
 
-static void expect(const char *name, const char *system, const Message *m, size_t count, size_t completion, LossKind loss, bool open, const char *text) {
+static void expect(const char *name, const char *system, const Message *m, size_t count, size_t completion, LossKind loss, bool open,
+                   const char *text) {
     Chat *c = chat_load(name);
     chat_set_system(c, system);
     const char *found = shown(c, m, count, completion, loss, open);
@@ -40,26 +41,35 @@ static void test_rendering(void) {
     static const Message chat[] = {SAY(USER, "u"), SAY(ASSISTANT, " a "), SAY(USER, "v"), SAY(ASSISTANT, "b")};
     static const Message own[] = {SAY(SYSTEM, "s"), SAY(USER, "u"), SAY(ASSISTANT, "a")};
     expect("chatml", NULL, chat, 4, 4, LOSS_COMPLETIONS, false,
-           "<|im_start|>user\nu<|im_end|>\n<|im_start|>assistant\n[ a <|im_end|>\n]<|im_start|>user\nv<|im_end|>\n<|im_start|>assistant\n[b<|im_end|>\n]");
-    expect("chatml", "be", chat, 1, 1, LOSS_COMPLETIONS, true, "<|im_start|>system\nbe<|im_end|>\n<|im_start|>user\nu<|im_end|>\n<|im_start|>assistant\n");
-    expect("chatml", "be", own, 3, 3, LOSS_ALL, false, "[<|im_start|>system\ns<|im_end|>\n<|im_start|>user\nu<|im_end|>\n<|im_start|>assistant\na<|im_end|>\n]");
+           "<|im_start|>user\nu<|im_end|>\n<|im_start|>assistant\n[ a "
+           "<|im_end|>\n]<|im_start|>user\nv<|im_end|>\n<|im_start|>assistant\n[b<|im_end|>\n]");
+    expect("chatml", "be", chat, 1, 1, LOSS_COMPLETIONS, true,
+           "<|im_start|>system\nbe<|im_end|>\n<|im_start|>user\nu<|im_end|>\n<|im_start|>assistant\n");
+    expect("chatml", "be", own, 3, 3, LOSS_ALL, false,
+           "[<|im_start|>system\ns<|im_end|>\n<|im_start|>user\nu<|im_end|>\n<|im_start|>assistant\na<|im_end|>\n]");
     expect("chatml", NULL, chat, 4, 1, LOSS_COMPLETIONS, false,
-           "<|im_start|>user\nu<|im_end|>\n<|im_start|>assistant\n[ a <|im_end|>\n<|im_start|>user\nv<|im_end|>\n<|im_start|>assistant\nb<|im_end|>\n]");
+           "<|im_start|>user\nu<|im_end|>\n<|im_start|>assistant\n[ a "
+           "<|im_end|>\n<|im_start|>user\nv<|im_end|>\n<|im_start|>assistant\nb<|im_end|>\n]");
     expect("llama-3", NULL, chat, 2, 2, LOSS_COMPLETIONS, false,
            "<s><|start_header_id|>user<|end_header_id|>\n\nu<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n[a<|eot_id|>]");
-    expect("zephyr", NULL, own, 3, 3, LOSS_COMPLETIONS, true, "<|system|>\ns</s>\n<|user|>\nu</s>\n<|assistant|>\n[a</s>\n]<|assistant|>\n");
+    expect("zephyr", NULL, own, 3, 3, LOSS_COMPLETIONS, true,
+           "<|system|>\ns</s>\n<|user|>\nu</s>\n<|assistant|>\n[a</s>\n]<|assistant|>\n");
     expect("plain", NULL, chat, 2, 1, LOSS_COMPLETIONS, false, "<s>u[ a </s>]");
     expect("plain", "x ", chat, 1, 1, LOSS_COMPLETIONS, true, "<s>x u");
     expect("alpaca", NULL, chat, 3, 3, LOSS_COMPLETIONS, true,
-           "<s>Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n### Instruction:\nu\n\n### Response:\n[ a </s>]"
+           "<s>Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n### "
+           "Instruction:\nu\n\n### Response:\n[ a </s>]"
            "\n\n### Instruction:\nv\n\n### Response:\n");
     expect("alpaca", "none", own, 2, 2, LOSS_COMPLETIONS, true, "<s>s\n\n### Instruction:\nu\n\n### Response:\n");
     static const Message input[] = {{.role = ROLE_USER, .text = "do\nx", .length = 4, .input = 3}};
     expect("alpaca", NULL, input, 1, 1, LOSS_COMPLETIONS, true,
-           "<s>Below is an instruction that describes a task, paired with an input that provides further context. Write a response that appropriately completes the request."
+           "<s>Below is an instruction that describes a task, paired with an input that provides further context. Write a response that "
+           "appropriately completes the request."
            "\n\n### Instruction:\ndo\n\n### Input:\nx\n\n### Response:\n");
-    static const Message muted[] = {SAY(USER, "u"), {.role = ROLE_ASSISTANT, .muted = true, .text = "a", .length = 1}, SAY(USER, "v"), SAY(ASSISTANT, "b")};
-    expect("zephyr", NULL, muted, 4, 4, LOSS_COMPLETIONS, false, "<|user|>\nu</s>\n<|assistant|>\na</s>\n<|user|>\nv</s>\n<|assistant|>\n[b</s>\n]");
+    static const Message muted[] = {
+        SAY(USER, "u"), {.role = ROLE_ASSISTANT, .muted = true, .text = "a", .length = 1}, SAY(USER, "v"), SAY(ASSISTANT, "b")};
+    expect("zephyr", NULL, muted, 4, 4, LOSS_COMPLETIONS, false,
+           "<|user|>\nu</s>\n<|assistant|>\na</s>\n<|user|>\nv</s>\n<|assistant|>\n[b</s>\n]");
     expect("zephyr", NULL, muted, 2, 2, LOSS_ALL, false, "[<|user|>\nu</s>\n]<|assistant|>\na</s>\n");
     tokens.adds_bos = false;
     expect("plain", NULL, chat, 2, 1, LOSS_COMPLETIONS, false, "u[ a </s>]");
@@ -72,7 +82,8 @@ static void test_control(void) {
     Chat *c = chat_load("chatml");
     Rendering r = {0};
     chat_render(c, m, 1, 1, LOSS_COMPLETIONS, false, &tokens, &r);
-    CHECK(r.count == 4 && r.pieces[0].control && !r.pieces[1].control && r.pieces[2].control && r.pieces[1].length == strlen("user\n<|im_end|>"));
+    CHECK(r.count == 4 && r.pieces[0].control && !r.pieces[1].control && r.pieces[2].control &&
+          r.pieces[1].length == strlen("user\n<|im_end|>"));
     CHECK(!strcmp(chat_end(c, &tokens), "<|im_end|>"));
     rendering_free(&r), chat_free(c);
     c = chat_load("zephyr");
@@ -97,7 +108,8 @@ static void test_written_is_recognised(void) {
                 Chat *d = read_jinja(text.data);
                 chat_jinja(d, bos, &again);
                 tokens.adds_bos = bos;
-                CHECK(!strcmp(chat_name(d), chat_names[style]) && !strcmp(text.data, again.data), "%s became %s", chat_names[style], chat_name(d));
+                CHECK(!strcmp(chat_name(d), chat_names[style]) && !strcmp(text.data, again.data), "%s became %s", chat_names[style],
+                      chat_name(d));
                 CHECK(!strcmp(shown(c, chat, 2, 2, LOSS_COMPLETIONS, true), shown(d, chat, 2, 2, LOSS_COMPLETIONS, true)), "%s", text.data);
                 chat_free(c), chat_free(d), buf_free(&text), buf_free(&again);
             }
@@ -108,14 +120,21 @@ static void test_written_is_recognised(void) {
 #define ENDING "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 
 static void test_layouts(void) {
-    static const struct { const char *text, *name, *system; } same[] = {
-        {"{% for message in messages %}{{" TURN "}}{% endfor %}" ENDING, "chatml", NULL},
-        {"{%- for message in messages -%}\n  {{- " TURN " -}}\n{%- endfor -%}\n{%- if add_generation_prompt -%}\n {{- \"<|im_start|>assistant\\n\" -}}\n{%- endif -%}\n", "chatml", NULL},
-        {"{# a note #}\n{% for message in messages %}\n    {% generation %}\n{{ '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}{% endgeneration %}\n{% endfor %}\n" ENDING, "chatml", NULL},
-        {"{% if not add_generation_prompt is defined %}{% set add_generation_prompt = false %}{% endif %}{% for message in messages %}{{" TURN "}}{% endfor %}" ENDING, "chatml", NULL},
-        {"{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system\\nYou help.<|im_end|>\\n' }}{% endif %}{{" TURN "}}{% endfor %}" ENDING,
-         "chatml", "You help."},
-        {"{{ bos_token }}{% for message in messages %}{{" TURN "}}{% endfor %}" ENDING, "chatml", NULL}};
+    static const struct { const char *text, *name, *system;
+    } same[] = {{"{% for message in messages %}{{" TURN "}}{% endfor %}" ENDING, "chatml", NULL},
+                {"{%- for message in messages -%}\n  {{- " TURN " -}}\n{%- endfor -%}\n{%- if add_generation_prompt -%}\n {{- "
+                                                                "\"<|im_start|>assistant\\n\" -}}\n{%- endif -%}\n",
+                 "chatml", NULL},
+                {"{# a note #}\n{% for message in messages %}\n    {% generation %}\n{{ '<|im_start|>' + message.role + '\n' + "
+                 "message.content + '<|im_end|>\n' }}{% endgeneration %}\n{% endfor %}\n" ENDING,
+                 "chatml", NULL},
+                {"{% if not add_generation_prompt is defined %}{% set add_generation_prompt = false %}{% endif %}{% for message in "
+                 "messages %}{{" TURN "}}{% endfor %}" ENDING,
+                 "chatml", NULL},
+                {"{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system\\nYou "
+                 "help.<|im_end|>\\n' }}{% endif %}{{" TURN "}}{% endfor %}" ENDING,
+                 "chatml", "You help."},
+                {"{{ bos_token }}{% for message in messages %}{{" TURN "}}{% endfor %}" ENDING, "chatml", NULL}};
     for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
         Chat *c = read_jinja(same[i].text);
         CHECK(!strcmp(chat_name(c), same[i].name), "%s", same[i].text);
@@ -129,17 +148,30 @@ static void test_layouts(void) {
 }
 
 static void test_unknown(void) {
-    static const char *const others[] = {
-        "{% for message in messages %}{{" TURN "}}{% endfor %}", "{% for message in messages %} {{" TURN "}}{% endfor %}" ENDING,
-        "{% for message in messages %}\n{{" TURN "}}\n{% endfor %}" ENDING,
-        "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] | trim + '<|im_end|>' + '\\n' }}{% endfor %}" ENDING,
-        "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + (message['content'] + '<|im_end|>' + '\\n') }}{% endfor %}" ENDING,
-        "{% for message in messages[1:] %}{{" TURN "}}{% endfor %}" ENDING, "{% raw %}x{% endraw %}", "{{ 'x", "{% if", "{# x", "{{ '\\q' }}", "x\x02y", "hello", "{{ '' }}"};
-    for (volatile size_t i = 0; i < sizeof others / sizeof *others; i++) CHECK_FAILS(2, "not one of those known here", read_jinja(others[i]));
+    static const char *const others[] = {"{% for message in messages %}{{" TURN "}}{% endfor %}",
+                                         "{% for message in messages %} {{" TURN "}}{% endfor %}" ENDING,
+                                         "{% for message in messages %}\n{{" TURN "}}\n{% endfor %}" ENDING,
+                                         "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] | "
+                                         "trim + '<|im_end|>' + '\\n' }}{% endfor %}" ENDING,
+                                         "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + (message['content'] + "
+                                         "'<|im_end|>' + '\\n') }}{% endfor %}" ENDING,
+                                         "{% for message in messages[1:] %}{{" TURN "}}{% endfor %}" ENDING,
+                                         "{% raw %}x{% endraw %}",
+                                         "{{ 'x",
+                                         "{% if",
+                                         "{# x",
+                                         "{{ '\\q' }}",
+                                         "x\x02y",
+                                         "hello",
+                                         "{{ '' }}"};
+    for (volatile size_t i = 0; i < sizeof others / sizeof *others; i++)
+        CHECK_FAILS(2, "not one of those known here", read_jinja(others[i]));
     CHECK_FAILS(2, "empty", read_jinja(""));
     CHECK_FAILS(2, "did you mean chatml?", chat_load("chatlm"));
     CHECK_FAILS(2, "no chat template in it", chat_load(scratch_text("c.json", "{\"chat_template\":null}")));
-    CHECK_FAILS(2, "none of the templates in the list", chat_load(scratch_text("c.json", "{\"chat_template\":[{\"name\":\"a\",\"template\":\"\"},{\"name\":\"b\",\"template\":\"\"}]}")));
+    CHECK_FAILS(2, "none of the templates in the list",
+                chat_load(scratch_text("c.json", "{\"chat_template\":[{\"name\":\"a\",\"template\":\"\"},{\"name\":\"b\",\"template\":\"\"}"
+                                                 "]}")));
     CHECK_FAILS(2, "expected a string or a list", chat_load(scratch_text("c.json", "{\"chat_template\":3}")));
 }
 
@@ -147,18 +179,38 @@ static const char *canonical(const char *text) {
     static Buf b;
     b = (Buf){0};
     if (!jinja_canonical(text, strlen(text), &b)) return "?";
-    for (size_t i = 0; i < b.len; i++) b.data[i] = b.data[i] == JINJA_TAG ? '<' : b.data[i] == JINJA_END ? '>' : b.data[i] == JINJA_NEXT ? ' ' : b.data[i] == JINJA_QUOTE ? '"' : b.data[i];
+    for (size_t i = 0; i < b.len; i++)
+        b.data[i] = b.data[i] == JINJA_TAG     ? '<'
+                    : b.data[i] == JINJA_END   ? '>'
+                    : b.data[i] == JINJA_NEXT  ? ' '
+                    : b.data[i] == JINJA_QUOTE ? '"'
+                                               : b.data[i];
     return b.data;
 }
 
 static void test_canonical(void) {
-    static const struct { const char *text, *form; } cases[] = {
-        {"a\n", "a"}, {"a\n\n", "a\n"}, {"a\r\nb", "a\nb"}, {"{{ 'a' }}\nb", "a\nb"}, {"{% if x %}\nb{% endif %}", "<% if x >b<% endif >"},
-        {"a\n  {% if x %}b", "a\n<% if x >b"}, {"a  {% if x %}b", "a  <% if x >b"}, {"a\n  {{ x }}", "a\n  <{ x >"}, {"a\n  {%+ if x %}b", "a\n  <% if x >b"},
-        {"a \n {%- if x -%} \n b", "a<% if x >b"}, {"  {% if x %}\n  {% if y %}\nz", "<% if x ><% if y >z"}, {"{# c #}\na", "a"}, {"a {#- c -#} b", "ab"},
-        {"{{ x.y }}{{ x['y'] }}{{ x.y() }}", "<{ x [ \"y\" ] ><{ x [ \"y\" ] ><{ x . y ( ) >"}, {"{{ 'a' + x | trim + \"b\" }}", "a<{ x | trim >b"},
-        {"{{ 'a' + x if y }}", "<{ \"a\" + x if y >"}, {"{{ ('a' + x) }}", "<{ ( \"a\" + x ) >"}, {"{{ 'a\\n' }}", "a\n"}, {"{{ 'a\n' }}", "a\n"},
-        {"{% set a = {'b': '}}'} %}c", "<% set a = { \"b\" : \"}}\" } >c"}, {"{{ x ~ 'a' + 'b' }}", "<{ x ~ \"a\" + \"b\" >"}};
+    static const struct { const char *text, *form;
+    } cases[] = {{"a\n", "a"},
+                 {"a\n\n", "a\n"},
+                 {"a\r\nb", "a\nb"},
+                 {"{{ 'a' }}\nb", "a\nb"},
+                 {"{% if x %}\nb{% endif %}", "<% if x >b<% endif >"},
+                 {"a\n  {% if x %}b", "a\n<% if x >b"},
+                 {"a  {% if x %}b", "a  <% if x >b"},
+                 {"a\n  {{ x }}", "a\n  <{ x >"},
+                 {"a\n  {%+ if x %}b", "a\n  <% if x >b"},
+                 {"a \n {%- if x -%} \n b", "a<% if x >b"},
+                 {"  {% if x %}\n  {% if y %}\nz", "<% if x ><% if y >z"},
+                 {"{# c #}\na", "a"},
+                 {"a {#- c -#} b", "ab"},
+                 {"{{ x.y }}{{ x['y'] }}{{ x.y() }}", "<{ x [ \"y\" ] ><{ x [ \"y\" ] ><{ x . y ( ) >"},
+                 {"{{ 'a' + x | trim + \"b\" }}", "a<{ x | trim >b"},
+                 {"{{ 'a' + x if y }}", "<{ \"a\" + x if y >"},
+                 {"{{ ('a' + x) }}", "<{ ( \"a\" + x ) >"},
+                 {"{{ 'a\\n' }}", "a\n"},
+                 {"{{ 'a\n' }}", "a\n"},
+                 {"{% set a = {'b': '}}'} %}c", "<% set a = { \"b\" : \"}}\" } >c"},
+                 {"{{ x ~ 'a' + 'b' }}", "<{ x ~ \"a\" + \"b\" >"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const char *form = canonical(cases[i].text);
         CHECK(!strcmp(form, cases[i].form), "%s gave %s", cases[i].text, form);
@@ -171,7 +223,9 @@ static void test_folders(void) {
     CHECK(!chat_of_folder(dir));
     scratch_text("model/tokenizer_config.json", "{\"bos_token\":null}");
     CHECK(!chat_of_folder(dir));
-    scratch_text("model/tokenizer_config.json", "{\"chat_template\":[{\"name\":\"tool_use\",\"template\":\"x\"},{\"name\":\"default\",\"template\":\"{% for message in messages %}{{" TURN "}}{% endfor %}" "\"}]}");
+    scratch_text("model/tokenizer_config.json", "{\"chat_template\":[{\"name\":\"tool_use\",\"template\":\"x\"},{\"name\":\"default\","
+                                                "\"template\":\"{% for message in messages %}{{" TURN "}}{% endfor %}"
+                                                "\"}]}");
     CHECK_FAILS(2, "tokenizer_config.json: this chat template", chat_of_folder(dir));
     Chat *c = chat_load("zephyr");
     Buf text = {0};
@@ -183,5 +237,5 @@ static void test_folders(void) {
     chat_free(c), buf_free(&text);
 }
 
-TESTS({"rendering", test_rendering}, {"control", test_control}, {"written is recognised", test_written_is_recognised}, {"layouts", test_layouts}, {"unknown", test_unknown},
-      {"canonical form", test_canonical}, {"folders", test_folders})
+TESTS({"rendering", test_rendering}, {"control", test_control}, {"written is recognised", test_written_is_recognised},
+      {"layouts", test_layouts}, {"unknown", test_unknown}, {"canonical form", test_canonical}, {"folders", test_folders})
