@@ -41,7 +41,9 @@ ifneq ($(OPENMP),0)
     $(CC) -fopenmp -x c -o $$t - 2>/dev/null && echo -fopenmp; rm -f $$t)
 endif
 CFLAGS ?=
-MAKEFLAGS += --jobs=$(shell nproc 2>/dev/null || echo 2)
+ifeq ($(MAKELEVEL),0)
+  MAKEFLAGS += --jobs=$(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+endif
 ALL_CFLAGS = $(OPT) $(STRICT) $(WARN) $(OMP) $(CFLAGS)
 LDLIBS = -lm
 

@@ -172,7 +172,7 @@ static void test_inside_parallel(void) {
     enum { COUNT = 24, M = 60, N = 100, K = 50 };
     Factor a = factor(M * COUNT, K, ALONG, false), b = factor(K, N, ACROSS, false);
     real *got = mem_new(COUNT * M * N, sizeof *got), *expected = mem_new(COUNT * M * N, sizeof *expected);
-    PARALLEL_FOR_UNEVEN
+    PARALLEL_FOR_UNEVEN(true)
     for (int i = 0; i < COUNT; i++) {
         View rows = view_rows((const real *)a.view.data + (size_t)i * M * a.view.row, a.view.row);
         (i % 2 ? matmul : matmul_serial)(got + i * M * N, N, rows, b.view, M, N, K, BEGIN);
