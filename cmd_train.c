@@ -113,7 +113,8 @@ static void hold_out(Inputs *in, const Options *o) {
     in->held = examples_hold_out(in->train, fraction, least, (uint32_t)o->train.common.seed);
     in->split = in->held != NULL;
     if (!in->held && given)
-        bad_input("--valid %s: these %zu rows cannot be divided without tearing nearly equal prompts apart: give --valid FILE, or --valid 0", o->valid, in->train->count);
+        bad_input("--valid %s: these %zu rows cannot be divided without tearing nearly equal prompts apart: give --valid FILE, or "
+            "--valid 0", o->valid, in->train->count);
     if (!in->held)
         fprintf(stderr, "train: nothing is held out of %zu rows: every row is trained, nothing stops early, --out holds the last step\n", in->train->count);
 }
@@ -158,7 +159,7 @@ static Inputs read_inputs(const Options *o, const Model *m, Tokenizer *tok) {
 /* ---- settings ---- */
 
 /* Rates that work without a flag: 2e-5 for all weights, 2e-4 for adapters. Small models need more: below 20M parameters the rate grows as
- * the square root of what is missing (docs/tuning.md has the sweep). */
+ * the square root of what is missing, and once by a factor (docs/cli.md). */
 static double default_lr(const Model *m, bool adapted) {
     double lr = adapted ? 2e-4 : 2e-5, parameters = (double)model_parameters(m);
     if (parameters >= SMALL_MODEL) return lr;
@@ -264,7 +265,8 @@ static int train(Options *o, const Command *c, int argc, char **argv) {
 }
 
 int cmd_train(int argc, char **argv) {
-    Options o = {.train = {.schedule = "cosine", .order = "shuffle", .warmup = "5%", .lr = 2e-5, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .clip = 1, .batch = 8,
+    Options o = {.train = {.schedule = "cosine", .order = "shuffle", .warmup = "5%", .lr = 2e-5, .beta1 = 0.9, .beta2 = 0.999,
+        .eps = 1e-8, .clip = 1, .batch = 8,
                            .common = {.seed = 1}},
                  .loss = "completions", .longer = "cut", .targets = "all-linear", .rank = 16, .alpha = 32, .patience = 3};
     Flag flags[] = {
@@ -293,7 +295,8 @@ int cmd_train(int argc, char **argv) {
         {"--other-base", FLAG_SWITCH, DEFINING, &o.other_base, 0, 0, NULL, "the adapter may have been trained on another model", false},
         {"--patience", FLAG_SIZE, DEFINING, &o.patience, 0, 1000000, "N", "evaluations without a better one before it stops; 0: to the end", false},
         TRAIN_FLAGS(o.train)};
-    Command c = {.name = "train", .summary = "fine-tune a model on rows: all weights, or an adapter", .usage = "--model DIR --data FILE --out DIR [--lora] [flags]",
+    Command c = {.name = "train", .summary = "fine-tune a model on rows: all weights, or an adapter",
+        .usage = "--model DIR --data FILE --out DIR [--lora] [flags]",
                  .flags = flags, .count = sizeof flags / sizeof *flags,
                  .example = "finetune train --model demo-out/base --data rows.jsonl --out tuned\n"
                             "finetune train --model demo-out/base --data rows.jsonl --lora --out adapter"};
