@@ -23,7 +23,7 @@ typedef struct {
     double lr;
 } Size;
 
-static const Size sizes[] = {{"1M", 2048, 5, 128, 4, 352, 256, 4e-3}, {"7M", 4096, 6, 288, 6, 768, 256, 2e-3}, {"30M", 8192, 8, 512, 8, 1376, 512, 1e-3}};
+static const Size sizes[] = {{"1M", 2048, 4, 128, 4, 352, 256, 3e-3}, {"7M", 4096, 6, 288, 6, 768, 256, 2e-3}, {"30M", 8192, 8, 512, 8, 1376, 512, 1e-3}};
 enum { SIZES = sizeof sizes / sizeof *sizes };
 
 static void resolve_shape(Options *o, const Command *c) {
@@ -153,7 +153,8 @@ static int pretrain(Options *o, const Command *c, int argc, char **argv) {
     Config config = config_of(o, in.tok);
     Model *m = model_new(&config, "pretrain");
     Training t = {.stage = "pretrain", .model = m, .tok = in.tok, .valid = in.held.count ? &in.valid : NULL, .sample_tokens = o->sample_tokens,
-                  .source = {.samples = corpus_rows(&in.train), .longest = o->ctx < in.train.pairs ? o->ctx : in.train.pairs, .self = &in.train, .add = add_row}};
+                  .source = {.samples = corpus_rows(&in.train), .longest = o->ctx < in.train.pairs ? o->ctx : in.train.pairs,
+                      .self = &in.train, .add = add_row}};
     if (t.source.longest < o->ctx && in.valid.pairs > t.source.longest) t.source.longest = o->ctx;
     training_settings(&t, &o->train);
     model_alloc_weights(m);
@@ -177,7 +178,7 @@ static int pretrain(Options *o, const Command *c, int argc, char **argv) {
 }
 
 int cmd_pretrain(int argc, char **argv) {
-    Options o = {.train = {.schedule = "cosine", .order = "shuffle", .warmup = "5%", .lr = 4e-3, .min_lr = 0, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8,
+    Options o = {.train = {.schedule = "cosine", .order = "shuffle", .warmup = "5%", .lr = 3e-3, .min_lr = 0, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8,
                            .weight_decay = 0.1, .clip = 1, .batch = 8, .common = {.seed = 1}},
                  .valid = "0.05", .family = "llama", .size = "1M", .sample_tokens = 48};
     Flag flags[] = {
