@@ -295,7 +295,7 @@ void lora_attach(Model *m, const LoraOptions *options) {
     a->options = copy_options(options);
     LoraOptions *o = &a->options;
     if (all_linear(o)) lora_name_all(m, o);
-    for (size_t i = 0; i < m->count; i++) m->params[i]->frozen = true;
+    for (size_t i = 0; i < m->count; i++) param_freeze(m->params[i]);
     if (o->token_count) train_rows(m, &m->tok_rows, m->tok, o->tokens, o->token_count);
     if (o->head_token_count) train_rows(m, &m->head_rows, m->head.w, o->head_tokens, o->head_token_count);
     select_linears(m);

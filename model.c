@@ -136,8 +136,15 @@ Model *model_new(const Config *config, const char *where) {
     return m;
 }
 
+void param_freeze(Param *p) {
+    mem_free(p->g), mem_free(p->m), mem_free(p->v), mem_free(p->g_sum);
+    p->g = p->m = p->v = NULL, p->g_sum = NULL;
+    p->frozen = true;
+}
+
 void param_free(Param *p) {
-    mem_free(p->name), mem_free(p->w), mem_free(p->g), mem_free(p->m), mem_free(p->v), mem_free(p->g_sum), mem_free(p);
+    param_freeze(p);
+    mem_free(p->name), mem_free(p->w), mem_free(p);
 }
 
 void model_free(Model *m) {
@@ -180,7 +187,7 @@ void model_freeze(Model *m, const char *names) {
         char *name = str_copy_n(at, (size_t)(end - at));
         size_t found = 0;
         for (size_t i = 0; i < m->count; i++)
-            if (name_covers(name, m->params[i]->name)) m->params[i]->frozen = true, found++;
+            if (name_covers(name, m->params[i]->name)) param_freeze(m->params[i]), found++;
         if (!found) {
             bool head = m->config.tied && !strcmp(name, "lm_head"), gpt2 = m->config.family == FAMILY_GPT2;
             bad_input("--freeze: \"%s\" names no tensor and no module of this model: %s", name,

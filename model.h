@@ -91,6 +91,8 @@ enum { BLOCK_LINEARS = 7 };
 size_t block_linears(Block *b, Linear **list);
 Param *model_add_param(Model *m, char *name, int rank, size_t rows, size_t columns);
 void param_free(Param *p);
+/* Marks it, and gives back its gradient and moments. */
+void param_freeze(Param *p);
 Param *model_find(const Model *m, const char *name);
 
 /* ---- batches: a ragged list of segments laid end to end; there is no padding ---- */

@@ -11,6 +11,7 @@
 #include "../decimal.h"
 #include "../gradcheck.h"
 #include "../hash.h"
+#include "../lora.h"
 #include "../ops.h"
 #include "../attention.h"
 #include "../optim.h"
@@ -408,6 +409,39 @@ static void updates(int kind, Sha256 *s) {
     model_free(m);
 }
 
+/* rsLoRA; dropout, LoRA+ and trained rows; DoRA with dropout and rows: two updates, the folder, the merged weights. */
+static void adapters(int kind, Sha256 *s) {
+    OptimOptions adamw = {.lr = 0.01, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1, .clip = 0.5, .steps = 2};
+    for (int which = 0; which < 3; which++) {
+        Model *m = model_of(kind);
+        LoraOptions o = {.rank = 3, .alpha = 5, .seed = 9, .rslora = which == 0, .dropout = which ? 0.25 : 0, .dora = which == 2, .plus = which == 1 ? 4 : 0};
+        lora_targets(&o, which ? "all-linear" : kind ? "c_attn,mlp.c_proj" : ".*\\.[qv]_proj");
+        if (which) lora_tokens(&o, m, (const int32_t[]){7, 3, 30}, 3);
+        lora_attach(m, &o);
+        model_alloc_training(m, true);
+        Batch b = batch_of(700);
+        for (size_t i = 0; i < b.segment_count; i++) batch_key(&b, b.segments[i].row, i); /* each call numbers all that follows */
+        b.seed = 4;
+        Pass *p = pass_new(m, b.tokens, true, way.recompute);
+        for (size_t t = 0; t < adamw.steps; t++) {
+            b.step = t;
+            add_double(s, batch_gradients(m, p, &b, samples_at_once()));
+            optim_update(m, &adamw, t, optim_grad_norm(m));
+        }
+        char hex[65];
+        const char *dir = scratch("adapter");
+        os_make_dir(dir);
+        adapter_save(m, dir);
+        hash_folder(dir, hex);
+        add_text(s, hex);
+        lora_merge(m, 1);
+        for (size_t i = 0; i < m->count; i++) add_floats(s, m->params[i]->w, param_size(m->params[i]));
+        pass_free(p), batch_free(&b), lora_free_options(&o), model_free(m);
+    }
+}
+
+static void golden_llama_adapters(Sha256 *s) { adapters(0, s); }
+static void golden_gpt2_adapters(Sha256 *s) { adapters(1, s); }
 static void golden_llama_forward(Sha256 *s) { forward(0, s); }
 static void golden_gpt2_forward(Sha256 *s) { forward(1, s); }
 static void golden_qwen_forward(Sha256 *s) { forward(2, s); }
@@ -526,7 +560,8 @@ static const struct {
                    golden_llama_forward},
                {"gpt2-forward", golden_gpt2_forward}, {"qwen-forward", golden_qwen_forward}, {"llama-gradients", golden_llama_gradients},
                {"gpt2-gradients", golden_gpt2_gradients}, {"qwen-gradients", golden_qwen_gradients}, {"llama-update", golden_llama_update},
-               {"gpt2-update", golden_gpt2_update}, {"files", golden_files}, {"llama-run", golden_llama_run}, {"gpt2-run",
+               {"gpt2-update", golden_gpt2_update}, {"llama-adapters", golden_llama_adapters}, {"gpt2-adapters", golden_gpt2_adapters},
+               {"files", golden_files}, {"llama-run", golden_llama_run}, {"gpt2-run",
                    golden_gpt2_run}, {"generate", golden_generate}};
 enum { GOLDENS = sizeof goldens / sizeof *goldens };
 
