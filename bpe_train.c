@@ -340,7 +340,8 @@ static Tokenizer *bare_tokenizer(size_t vocab_size) {
 
 Tokenizer *bpe_train(BpeTrainer *b, size_t vocab_size) {
     if (vocab_size < 257 || vocab_size > INT32_MAX / 2)
-        bad_input("a vocabulary of %zu is asked for; at least 257 are needed (256 bytes and " END_OF_TEXT "), at most %d are possible", vocab_size, INT32_MAX / 2);
+        bad_input("a vocabulary of %zu is asked for; at least 257 are needed (256 bytes and " END_OF_TEXT "), at most %d are possible",
+            vocab_size, INT32_MAX / 2);
     Tokenizer *t = b->t = bare_tokenizer(vocab_size);
     lay_out(b);
     merges_begin(t, vocab_size);

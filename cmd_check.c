@@ -53,7 +53,8 @@ static IdRows read_ids(const char *path, const Config *config, size_t least_leng
     IdRows r = {.rows = root->count};
     for (size_t i = 0; i < root->count; i++) {
         const Json *row = &root->items[i];
-        if (row->kind != JSON_ARRAY) bad_input("%s: line %zu: row %zu: expected an array of token ids, found %s", path, row->line, i, json_kind_name(row->kind));
+        if (row->kind != JSON_ARRAY)
+            bad_input("%s: line %zu: row %zu: expected an array of token ids, found %s", path, row->line, i, json_kind_name(row->kind));
         if (!i) {
             r.length = row->count;
             if (r.length < least_length) bad_input("%s: rows need at least %zu token ids, found %zu", path, least_length, r.length);
@@ -63,7 +64,8 @@ static IdRows read_ids(const char *path, const Config *config, size_t least_leng
         for (size_t j = 0; j < row->count; j++) {
             const Json *id = &row->items[j];
             if (id->kind != JSON_NUMBER || !id->is_integer || id->integer < 0 || (uint64_t)id->integer >= config->vocab)
-                bad_input("%s: line %zu: row %zu, place %zu: a token id of this model is a whole number from 0 to %zu", path, id->line, i, j, config->vocab - 1);
+                bad_input("%s: line %zu: row %zu, place %zu: a token id of this model is a whole number from 0 to %zu", path, id->line, i,
+                    j, config->vocab - 1);
             r.ids[i * r.length + j] = (int32_t)id->integer;
         }
     }
@@ -79,7 +81,8 @@ static void check_length(const char *path, size_t length, const Config *c) {
 
 static bool parse_model_flags(Options *o, const char *name, const char *summary, const char *example, int argc, char **argv) {
     Flag flags[] = {{"--model", FLAG_TEXT, EXECUTION, &o->model, 0, 0, "DIR", "model folder, or a llama2.c .bin", false},
-                    {"--adapter", FLAG_TEXT, EXECUTION, &o->adapter, 0, 0, "DIR", "an adapter on the model, ours or PEFT's; check grad: its gradients alone", false},
+                    {"--adapter", FLAG_TEXT, EXECUTION, &o->adapter, 0, 0, "DIR",
+                        "an adapter on the model, ours or PEFT's; check grad: its gradients alone", false},
                     {"--other-base", FLAG_SWITCH, EXECUTION, &o->other_base, 0, 0, NULL, "the adapter may have been trained on another model", false},
                     {"--ids", FLAG_TEXT, EXECUTION, &o->ids, 0, 0, "FILE.json", "array of equally long rows of token ids", false},
                     {"--out", FLAG_TEXT, EXECUTION, &o->out, 0, 0, "F.safetensors", "file to write", false},
@@ -190,7 +193,8 @@ static int check_grad(int argc, char **argv) {
 }
 
 int cmd_check(int argc, char **argv) {
-    static const struct { const char *name; int (*run)(int, char **); } checks[] = {{"hash", check_hash}, {"logits", check_logits}, {"grad", check_grad}, {"data", check_data}};
+    static const struct { const char *name; int (*run)(int, char **); } checks[] = {{"hash", check_hash}, {"logits", check_logits},
+        {"grad", check_grad}, {"data", check_data}};
     for (size_t i = 0; argc && i < sizeof checks / sizeof *checks; i++)
         if (!strcmp(argv[0], checks[i].name)) return checks[i].run(argc - 1, argv + 1);
     bool help = argc && (!strcmp(argv[0], "--help") || !strcmp(argv[0], "-h"));

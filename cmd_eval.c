@@ -61,7 +61,8 @@ static Buf answer(const Answerer *a, const TaskRow *row, const char *path) {
     if (ids.count > a->m->config.ctx)
         bad_input("%s: line %zu: the prompt has %zu tokens, the model's context is %zu", path, row->line, ids.count, a->m->config.ctx);
     const char *first = row->completion + strspn(row->completion, " \t\r\n");
-    GenerateOptions g = {.sample = {.repetition_penalty = 1, .top_p = 1}, .tokens = right.count + 8, .stops = line_end, .stop_count = strchr(first, '\n') ? 0 : 1};
+    GenerateOptions g = {.sample = {.repetition_penalty = 1, .top_p = 1}, .tokens = right.count + 8, .stops = line_end,
+        .stop_count = strchr(first, '\n') ? 0 : 1};
     cache_clear(a->cache);
     generate(a->m, a->tok, a->cache, &ids, &g, &text);
     if (!text.data) buf_str(&text, "");

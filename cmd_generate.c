@@ -121,7 +121,8 @@ int cmd_generate(int argc, char **argv) {
         COMMON_FLAGS(o.common)};
     Command c = {.name = "generate", .summary = "sample text from a model", .usage = "--model DIR [PROMPT | - | --prompt-file FILE] [flags]", .flags = flags,
                  .count = sizeof flags / sizeof *flags,
-                 .example = "finetune generate --model demo-out/base \"Once upon a time\"\necho \"One day\" | finetune generate --model demo-out/base - --greedy"};
+                 .example = "finetune generate --model demo-out/base \"Once upon a time\"\n"
+                            "echo \"One day\" | finetune generate --model demo-out/base - --greedy"};
     if (!cli_parse(&c, argc, argv, 1)) return 0;
     cli_need(&c, "--model");
     cli_threads(&o.common);

@@ -22,11 +22,13 @@ int cmd_stories(int argc, char **argv) {
                     {"--valid", FLAG_SIZE, DEFINING, &valid, 1, 1e6, "N", "unseen stories in valid.txt", false},
                     {"--items", FLAG_SIZE, DEFINING, &items, 1, 2000, "N", "items of each of the four suites", false},
                     {"--seed", FLAG_SIZE, DEFINING, &seed, 0, 4294967295.0, "N", "seed of every random choice", false},
-                    {"--check", FLAG_TEXT, EXECUTION, &file, 0, 0, "FILE", "instead: how many of these stories and sentences are of this world; -: standard input", false},
+                    {"--check", FLAG_TEXT, EXECUTION, &file, 0, 0, "FILE",
+                        "instead: how many of these stories and sentences are of this world; -: standard input", false},
                     {"--train", FLAG_TEXT, EXECUTION, &train, 0, 0, "FILE", "with --check: how many of them stand in this file", false},
                     {"--force", FLAG_SWITCH, EXECUTION, &force, 0, 0, NULL, "write into the folder when it exists", false},
                     {"--json", FLAG_SWITCH, EXECUTION, &json, 0, 0, NULL, "results as JSON", false}};
-    Command c = {.name = "stories", .summary = "the story world: texts, held-out stories with their exact probability, four skills", .usage = "--out DIR [flags] | --check FILE",
+    Command c = {.name = "stories", .summary = "the story world: texts, held-out stories with their exact probability, four skills",
+        .usage = "--out DIR [flags] | --check FILE",
                  .flags = flags, .count = sizeof flags / sizeof *flags,
                  .example = "finetune stories --out world --seed 1\nfinetune stories --check samples.txt --train world/train.txt"};
     if (!cli_parse(&c, argc, argv, 0)) return 0;

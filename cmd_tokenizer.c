@@ -31,7 +31,8 @@ static int train(int argc, char **argv) {
     }
     Tokenizer *t = bpe_train(trainer, vocab);
     if (tokenizer_size(t) < vocab)
-        fprintf(stderr, "%s: %zu tokens instead of %zu: after them no pair of tokens occurs twice; more text would give more\n", data, tokenizer_size(t), vocab);
+        fprintf(stderr, "%s: %zu tokens instead of %zu: after them no pair of tokens occurs twice; more text would give more\n", data,
+            tokenizer_size(t), vocab);
     tokenizer_save(t, out);
     ResultLine r = result_begin(json);
     result_count(&r, "vocab", tokenizer_size(t)), result_count(&r, "bytes", bytes), result_text(&r, "out", out);
@@ -80,10 +81,12 @@ static int encode(int argc, char **argv) {
     Flag flags[] = {{"--tokenizer", FLAG_TEXT, EXECUTION, &path, 0, 0, "PATH", "folder, tokenizer.json, tokenizer.model or tokenizer.bin", false},
                     {"--special", FLAG_SWITCH, EXECUTION, &special, 0, 0, NULL, "the text of a special token becomes its id", false},
                     {"--file", FLAG_TEXT, EXECUTION, &file, 0, 0, "FILE", "take the text from a file; -: standard input", false},
-                    {"--jsonl", FLAG_SWITCH, EXECUTION, &jsonl, 0, 0, NULL, "the file has a JSON object with \"text\" on each line; a line of ids each", false}};
+                    {"--jsonl", FLAG_SWITCH, EXECUTION, &jsonl, 0, 0, NULL,
+                        "the file has a JSON object with \"text\" on each line; a line of ids each", false}};
     Command c = {.name = "tokenizer encode", .summary = "text to token ids, a JSON array a line", .usage = "--tokenizer PATH [TEXT | --file FILE] [--jsonl]",
                  .flags = flags, .count = sizeof flags / sizeof *flags,
-                 .example = "finetune tokenizer encode --tokenizer tok \"Once upon a time\"\nfinetune tokenizer encode --tokenizer tok --jsonl --file rows.jsonl"};
+                 .example = "finetune tokenizer encode --tokenizer tok \"Once upon a time\"\n"
+                            "finetune tokenizer encode --tokenizer tok --jsonl --file rows.jsonl"};
     if (!cli_parse(&c, argc, argv, 1)) return 0;
     cli_need(&c, "--tokenizer");
     if (file && c.positional_count) bad_input("tokenizer encode takes a TEXT or --file, not both");
@@ -116,7 +119,8 @@ static void read_ids(const Tokenizer *t, const char *s, size_t n, const char *wh
         for (; i < n && s[i] >= '0' && s[i] <= '9' && id < tokenizer_size(t); i++) id = 10 * id + (uint64_t)(s[i] - '0');
         if (i == start || id >= tokenizer_size(t)) {
             while (i < n && i < start + 20 && !(s[i] && strchr(" ,[]\t\r\n", s[i]))) i++;
-            bad_input("%s: id number %zu is “%.*s”; the ids of this tokenizer are 0 to %zu", where, ids->count + 1, (int)(i - start), s + start, tokenizer_size(t) - 1);
+            bad_input("%s: id number %zu is “%.*s”; the ids of this tokenizer are 0 to %zu", where, ids->count + 1, (int)(i - start),
+                s + start, tokenizer_size(t) - 1);
         }
         ids_push(ids, (int32_t)id);
     }
@@ -149,10 +153,12 @@ static int decode(int argc, char **argv) {
     Flag flags[] = {{"--tokenizer", FLAG_TEXT, EXECUTION, &path, 0, 0, "PATH", "folder, tokenizer.json, tokenizer.model or tokenizer.bin", false},
                     {"--special", FLAG_SWITCH, EXECUTION, &special, 0, 0, NULL, "spell out special tokens, which are left out otherwise", false},
                     {"--file", FLAG_TEXT, EXECUTION, &file, 0, 0, "FILE", "take the ids from a file; -: standard input", false},
-                    {"--jsonl", FLAG_SWITCH, EXECUTION, &jsonl, 0, 0, NULL, "each line of the file is a text; print a JSON object with \"text\" for each", false}};
+                    {"--jsonl", FLAG_SWITCH, EXECUTION, &jsonl, 0, 0, NULL,
+                        "each line of the file is a text; print a JSON object with \"text\" for each", false}};
     Command c = {.name = "tokenizer decode", .summary = "token ids to text, byte for byte", .usage = "--tokenizer PATH [IDS… | --file FILE] [--jsonl]",
                  .flags = flags, .count = sizeof flags / sizeof *flags,
-                 .example = "finetune tokenizer decode --tokenizer tok 305 1047 12\nfinetune tokenizer encode --tokenizer tok --file a.txt | finetune tokenizer decode --tokenizer tok"};
+                 .example = "finetune tokenizer decode --tokenizer tok 305 1047 12\n"
+                            "finetune tokenizer encode --tokenizer tok --file a.txt | finetune tokenizer decode --tokenizer tok"};
     if (!cli_parse(&c, argc, argv, 1 << 20)) return 0;
     cli_need(&c, "--tokenizer");
     if (c.positional_count && (file || jsonl)) bad_input("tokenizer decode takes IDS or --file, not both; --jsonl reads a file");

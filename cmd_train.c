@@ -113,8 +113,8 @@ static void hold_out(Inputs *in, const Options *o) {
     in->held = examples_hold_out(in->train, fraction, least, (uint32_t)o->train.common.seed);
     in->split = in->held != NULL;
     if (!in->held && given)
-        bad_input("--valid %s: these %zu rows cannot be divided without tearing nearly equal prompts apart: give --valid FILE, or "
-            "--valid 0", o->valid, in->train->count);
+        bad_input("--valid %s: these %zu rows cannot be divided without tearing nearly equal prompts apart: give --valid FILE, or --valid 0",
+                  o->valid, in->train->count);
     if (!in->held)
         fprintf(stderr, "train: nothing is held out of %zu rows: every row is trained, nothing stops early, --out holds the last step\n", in->train->count);
 }

@@ -156,7 +156,8 @@ static void read_piece(Message m, Tokenizer *t, size_t id) {
     static const PieceKind kinds[] = {[SP_NORMAL] = PIECE_NORMAL, [SP_UNKNOWN] = PIECE_UNKNOWN, [SP_CONTROL] = PIECE_SPECIAL,
                                       [SP_USER_DEFINED] = PIECE_ADDED, [SP_BYTE] = PIECE_BYTE};
     if (type < SP_NORMAL || type > SP_BYTE || type == SP_UNUSED)
-        bad_input("%s: piece %zu, “%.*s”, is %s, which is not known here", t->name, id, (int)n, (const char *)text, type == SP_UNUSED ? "UNUSED" : "of an unknown type");
+        bad_input("%s: piece %zu, “%.*s”, is %s, which is not known here", t->name, id, (int)n, (const char *)text,
+                  type == SP_UNUSED ? "UNUSED" : "of an unknown type");
     piece_set(t, id, (const char *)text, n, kinds[type], type == SP_NORMAL || type == SP_USER_DEFINED);
     t->pieces[id].score = score;
     if (type == SP_UNKNOWN) {
@@ -172,7 +173,8 @@ static void check_bytes(const Tokenizer *t) {
     for (unsigned b = 0; b < 256 && t->byte_fallback; b++) {
         char *text = str_format("<0x%02X>", b);
         int32_t id = piece_find(t, text, 6);
-        if (id == NO_PIECE || t->pieces[id].kind != PIECE_BYTE) bad_input("%s: byte_fallback needs the byte piece %s, which is not there: the file is damaged", t->name, text);
+        if (id == NO_PIECE || t->pieces[id].kind != PIECE_BYTE)
+            bad_input("%s: byte_fallback needs the byte piece %s, which is not there: the file is damaged", t->name, text);
         mem_free(text);
     }
     size_t expected = t->byte_fallback ? 256 : 0;
@@ -268,7 +270,8 @@ static void finish(Tokenizer *t) {
         const Piece *p = &t->pieces[i];
         if (p->kind != PIECE_ADDED && p->kind != PIECE_SPECIAL) continue;
         AddedSet *set = p->kind == PIECE_ADDED ? &t->user : &t->raw;
-        set->items[set->count++] = (Added){.id = (int32_t)i, .match = str_copy_n(piece_text(t, (int32_t)i), p->text_len), .len = p->text_len, .special = p->kind == PIECE_SPECIAL};
+        set->items[set->count++] = (Added){.id = (int32_t)i, .match = str_copy_n(piece_text(t, (int32_t)i), p->text_len),
+            .len = p->text_len, .special = p->kind == PIECE_SPECIAL};
     }
     tokenizer_finish(t);
 }

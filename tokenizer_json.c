@@ -32,7 +32,8 @@ static void each_part(Tokenizer *t, const JsonDoc *doc, const Json *part, const 
     const Json *list = json_need(doc, part, list_key, JSON_ARRAY);
     for (size_t i = 0; i < list->count; i++) {
         if (list->items[i].kind != JSON_OBJECT)
-            bad_input("%s: line %zu: a part of a Sequence must be an object, found %s", json_name(doc), list->items[i].line, json_kind_name(list->items[i].kind));
+            bad_input("%s: line %zu: a part of a Sequence must be an object, found %s", json_name(doc), list->items[i].line,
+                json_kind_name(list->items[i].kind));
         each(t, doc, &list->items[i], i, list->count);
     }
 }
@@ -121,7 +122,8 @@ static void read_metaspace_part(Tokenizer *t, const JsonDoc *doc, const Json *pa
 static void read_post_processor(Tokenizer *t, const JsonDoc *doc, const Json *part, size_t position, size_t count) {
     (void)position, (void)count;
     const char *type = type_of(doc, part);
-    if (strcmp(type, "ByteLevel") && strcmp(type, "TemplateProcessing")) refuse(doc, part, "post_processor", type, "ByteLevel, TemplateProcessing, Sequence, null");
+    if (strcmp(type, "ByteLevel") && strcmp(type, "TemplateProcessing"))
+        refuse(doc, part, "post_processor", type, "ByteLevel, TemplateProcessing, Sequence, null");
     const Json *single = json_get(part, "single"), *first = single && single->kind == JSON_ARRAY && single->count ? &single->items[0] : NULL;
     if (first && first->kind == JSON_OBJECT && json_get(first, "SpecialToken")) t->adds_bos = 1;
     else if (t->adds_bos < 0) t->adds_bos = 0;
@@ -176,11 +178,13 @@ static void read_vocab(Tokenizer *t, const JsonDoc *doc, const Json *vocab, size
 }
 
 static void add_token(Tokenizer *t, const JsonDoc *doc, const Json *token, size_t most) {
-    if (token->kind != JSON_OBJECT) bad_input("%s: line %zu: added_tokens: expected an object, found %s", json_name(doc), token->line, json_kind_name(token->kind));
+    if (token->kind != JSON_OBJECT)
+        bad_input("%s: line %zu: added_tokens: expected an object, found %s", json_name(doc), token->line, json_kind_name(token->kind));
     const Json *content = json_need(doc, token, "content", JSON_STRING);
     json_need(doc, token, "id", JSON_NUMBER);
     int32_t id = (int32_t)json_int(doc, token, "id", 0, (int64_t)most - 1, 0);
-    Added a = {.id = id, .special = json_bool(doc, token, "special", false), .lstrip = json_bool(doc, token, "lstrip", false), .rstrip = json_bool(doc, token, "rstrip", false)};
+    Added a = {.id = id, .special = json_bool(doc, token, "special", false), .lstrip = json_bool(doc, token, "lstrip", false),
+        .rstrip = json_bool(doc, token, "rstrip", false)};
     a.normalized = json_bool(doc, token, "normalized", !a.special);
     if (!content->length) bad_input("%s: line %zu: added_tokens: the content of id %d is empty", json_name(doc), content->line, (int)id);
     if (json_bool(doc, token, "single_word", false)) refuse(doc, token, "single_word true of the added token", content->string, "single_word false");
@@ -188,7 +192,8 @@ static void add_token(Tokenizer *t, const JsonDoc *doc, const Json *token, size_
     Piece *p = &t->pieces[id];
     if (!p->set) piece_set(t, (size_t)id, content->string, content->length, kind, false);
     else if (p->kind != PIECE_NORMAL || p->text_len != content->length || memcmp(piece_text(t, id), content->string, content->length))
-        bad_input("%s: line %zu: added_tokens: id %d belongs to “%s” already, found “%s”", json_name(doc), content->line, (int)id, piece_text(t, id), content->string);
+        bad_input("%s: line %zu: added_tokens: id %d belongs to “%s” already, found “%s”", json_name(doc), content->line, (int)id,
+            piece_text(t, id), content->string);
     p->kind = kind;
 
     Buf match = {0};
@@ -213,7 +218,8 @@ static void halves(const JsonDoc *doc, const Json *merge, const char *text[2], s
         return;
     }
     if (merge->kind != JSON_ARRAY || merge->count != 2 || merge->items[0].kind != JSON_STRING || merge->items[1].kind != JSON_STRING)
-        bad_input("%s: line %zu: merges: expected \"left right\" or [\"left\", \"right\"], found %s of another form", json_name(doc), merge->line, json_kind_name(merge->kind));
+        bad_input("%s: line %zu: merges: expected \"left right\" or [\"left\", \"right\"], found %s of another form", json_name(doc),
+            merge->line, json_kind_name(merge->kind));
     for (size_t i = 0; i < 2; i++) text[i] = merge->items[i].string, length[i] = merge->items[i].length;
 }
 
@@ -237,7 +243,8 @@ static void read_merges(Tokenizer *t, const JsonDoc *doc, const Json *merges) {
                           json_name(doc), merges->items[i].line, i, (int)n, piece);
         }
         if (!merge_add(t, id[0], id[1], (uint32_t)i, id[2]))
-            bad_input("%s: line %zu: merge %zu, “%s” + “%s”, stands there twice", json_name(doc), merges->items[i].line, i, piece_text(t, id[0]), piece_text(t, id[1]));
+            bad_input("%s: line %zu: merge %zu, “%s” + “%s”, stands there twice", json_name(doc), merges->items[i].line, i,
+                piece_text(t, id[0]), piece_text(t, id[1]));
     }
     buf_free(&joined);
 }
@@ -250,7 +257,8 @@ static void read_pieces(Tokenizer *t, const JsonDoc *doc, const Json *vocab, con
     for (size_t i = 0; i < most; i++) {
         if (!t->pieces[i].set) continue;
         if (i != t->count)
-            bad_input("%s: no piece has id %zu, but “%s” has id %zu: ids must be 0, 1, 2, … without a gap", json_name(doc), t->count, piece_text(t, (int32_t)i), i);
+            bad_input("%s: no piece has id %zu, but “%s” has id %zu: ids must be 0, 1, 2, … without a gap", json_name(doc), t->count,
+                piece_text(t, (int32_t)i), i);
         t->count++;
     }
     if (!t->count) bad_input("%s: the vocabulary is empty", json_name(doc));
@@ -298,7 +306,9 @@ static int32_t config_token(const Tokenizer *t, const JsonDoc *doc, const char *
     if (!token) return fallback;
     if (token->kind == JSON_OBJECT) token = json_need(doc, token, "content", JSON_STRING);
     if (token->kind == JSON_NULL) return NO_PIECE;
-    if (token->kind != JSON_STRING) bad_input("%s: line %zu: %s: expected a string, an object or null, found %s", json_name(doc), token->line, key, json_kind_name(token->kind));
+    if (token->kind != JSON_STRING)
+        bad_input("%s: line %zu: %s: expected a string, an object or null, found %s", json_name(doc),
+            token->line, key, json_kind_name(token->kind));
     int32_t id = tokenizer_id(t, token->string);
     if (id == NO_PIECE) bad_input("%s: line %zu: %s “%s” is not in the vocabulary of %s", json_name(doc), token->line, key, token->string, t->name);
     return id;
@@ -308,7 +318,9 @@ static int32_t config_token(const Tokenizer *t, const JsonDoc *doc, const char *
 static void check_added(const Tokenizer *t, const JsonDoc *doc) {
     const Json *added = json_get(json_root(doc), "added_tokens_decoder");
     if (is_null(added)) return;
-    if (added->kind != JSON_OBJECT) bad_input("%s: line %zu: added_tokens_decoder: expected an object, found %s", json_name(doc), added->line, json_kind_name(added->kind));
+    if (added->kind != JSON_OBJECT)
+        bad_input("%s: line %zu: added_tokens_decoder: expected an object, found %s", json_name(doc),
+            added->line, json_kind_name(added->kind));
     for (size_t i = 0; i < added->count; i++) {
         const Json *content = added->items[i].kind == JSON_OBJECT ? json_need(doc, &added->items[i], "content", JSON_STRING) : NULL;
         int32_t id = content ? tokenizer_id(t, content->string) : NO_PIECE;

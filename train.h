@@ -36,7 +36,8 @@ typedef struct {
 
 #define TRAIN_FLAGS(o) \
     {"--batch", FLAG_SIZE, DEFINING, &(o).batch, 1, 1048576, "N", "samples of one update", false}, \
-    {"--micro-batch", FLAG_SIZE, EXECUTION, &(o).micro_batch, 0, 1048576, "N", "samples computed at a time; 0: chosen; any number gives the same bits", false}, \
+    {"--micro-batch", FLAG_SIZE, EXECUTION, &(o).micro_batch, 0, 1048576, "N", \
+        "samples computed at a time; 0: chosen; any number gives the same bits", false}, \
     {"--steps", FLAG_SIZE, DEFINING, &(o).steps, 0, 1e9, "N", "updates; 0: by --epochs or --minutes", false}, \
     {"--epochs", FLAG_REAL, DEFINING, &(o).epochs, 0, 1e6, "X", "times through the samples", false}, \
     {"--minutes", FLAG_REAL, EXECUTION, &(o).minutes, 0, 1e6, "X", "as many steps as fit, timed before the first", false}, \

@@ -370,5 +370,5 @@ static void test_linear_begin(void) {
 }
 
 TESTS({"norms", test_norms}, {"frozen gain", test_frozen_gain}, {"rope", test_rope}, {"activations", test_activations},
-      {"cross-entropy", test_cross_entropy}, {"attention", test_attention}, {"linear", test_linear}, 
+      {"cross-entropy", test_cross_entropy}, {"attention", test_attention}, {"linear", test_linear},
       {"linear: begin, frozen", test_linear_begin})

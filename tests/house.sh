@@ -107,10 +107,11 @@ check "only main exits" "$(search '(^|[^a-z_])(exit|abort|_exit|quick_exit) *\('
 
 # ---- pages -----------------------------------------------------------------------------------------------------------
 # shellcheck disable=SC2086
-check "lines of at most 160 columns, better 140" \
-    "$(LC_ALL=C awk '{ gsub(/[\200-\277]/, "") } length > 160 { print FILENAME ":" FNR ": " length " columns" }' $product tests/*.c tests/*.h)"
+check "lines of at most 160 columns, better 140; texts of tests may be longer" \
+    "$(LC_ALL=C awk '{ gsub(/[\200-\277]/, "") } length > (FILENAME ~ /^tests/ ? 205 : 160) { print FILENAME ":" FNR ": " length " columns" }' \
+        $product tests/*.c tests/*.h)"
 # shellcheck disable=SC2086
-check "files of at most 650 lines" "$(wc -l $product tests/*.c tests/*.h | awk '$1 > 650 && $2 != "total" { print $2 ": " $1 " lines" }')"
+check "files of at most 700 lines, better 600" "$(wc -l $product tests/*.c tests/*.h | awk '$1 > 700 && $2 != "total" { print $2 ": " $1 " lines" }')"
 # shellcheck disable=SC2086
 check "no tabs, no spaces at the end of a line" "$(grep -nE "$(printf '\t')| \$" $product tests/*.c tests/*.h)"
 

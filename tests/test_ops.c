@@ -399,7 +399,7 @@ static void test_linear_continues(void) {
 }
 
 TESTS({"row sums", test_row_sums}, {"the tail stops", test_tail_stops}, {"norms", test_norms}, {"norms: properties", test_norm_properties},
-      {"norms: chains", test_norm_chains}, {"rope", test_rope}, {"rope: relative", test_rope_is_relative}, 
+      {"norms: chains", test_norm_chains}, {"rope", test_rope}, {"rope: relative", test_rope_is_relative},
       {"activations", test_activations},
       {"activations: far out", test_activations_far_out}, {"add", test_add}, {"cross-entropy", test_cross_entropy},
       {"cross-entropy: edges", test_cross_entropy_edges}, {"linear", test_linear}, {"linear: B = 0", test_adapter_of_nothing},

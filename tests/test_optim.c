@@ -256,6 +256,6 @@ static void test_flush(void) {
     }
 }
 
-TESTS({"warmup", test_warmup}, {"schedules", test_schedules}, {"norm", test_norm}, {"non-finite", test_non_finite}, 
+TESTS({"warmup", test_warmup}, {"schedules", test_schedules}, {"norm", test_norm}, {"non-finite", test_non_finite},
       {"update: bits", test_update_bits},
       {"update: literal", test_update_literal}, {"clipping", test_clipping}, {"decay", test_decay}, {"flush", test_flush})

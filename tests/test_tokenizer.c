@@ -83,9 +83,11 @@ static void test_utf8(void) {
         const char *bytes;
         size_t n, length;
         uint32_t c;
-    } cases[] = {{"a", 1, 1, 'a'}, {"\xC3\xA9", 2, 2, 0xE9}, {"\xE2\x96\x81", 3, 3, 0x2581}, {"\xF4\x8F\xBF\xBF", 4, 4, 0x10FFFF}, {"\xED\x9F\xBF", 3, 3, 0xD7FF},
+    } cases[] = {{"a", 1, 1, 'a'}, {"\xC3\xA9", 2, 2, 0xE9}, {"\xE2\x96\x81", 3, 3, 0x2581}, {"\xF4\x8F\xBF\xBF", 4, 4, 0x10FFFF},
+        {"\xED\x9F\xBF", 3, 3, 0xD7FF},
                  {"\xC3", 1, 1, CHAR_INVALID}, {"\xC1\xBF", 2, 1, CHAR_INVALID}, {"\xE0\x9F\xBF", 3, 1, CHAR_INVALID}, {"\xED\xA0\x80", 3, 1, CHAR_INVALID},
-                 {"\xF0\x8F\xBF\xBF", 4, 1, CHAR_INVALID}, {"\xF4\x90\x80\x80", 4, 1, CHAR_INVALID}, {"\x80", 1, 1, CHAR_INVALID}, {"\xE2\x96x", 3, 1, CHAR_INVALID}};
+                 {"\xF0\x8F\xBF\xBF", 4, 1, CHAR_INVALID}, {"\xF4\x90\x80\x80", 4, 1, CHAR_INVALID}, {"\x80", 1, 1, CHAR_INVALID},
+                     {"\xE2\x96x", 3, 1, CHAR_INVALID}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         uint32_t c;
         size_t n = utf8_next((const unsigned char *)cases[i].bytes, cases[i].n, &c);
@@ -266,7 +268,8 @@ static void test_encoding_definition(void) {
         tokenizer_encode(t, other.data, other.len, false, &ids);
         Pretokens p = pretokens(SPLIT_GPT2, false, (const unsigned char *)other.data, other.len);
         while (pretoken_next(&p, &word, &n)) plain_encode(t, word, n, &plain);
-        CHECK(ids.count == plain.count && !memcmp(ids.data, plain.data, ids.count * sizeof *ids.data), "pass %d: %zu ids, expected %zu", pass, ids.count, plain.count);
+        CHECK(ids.count == plain.count && !memcmp(ids.data, plain.data, ids.count * sizeof *ids.data), "pass %d: %zu ids, expected %zu",
+            pass, ids.count, plain.count);
         ids_free(&ids), ids_free(&plain);
     }
     for (uint32_t i = 0; i < 300; i++) { /* the identity on random bytes */
@@ -372,5 +375,6 @@ static void test_save_and_load(void) {
 
 TESTS({"utf8 and classes", test_utf8}, {"splits", test_splits}, {"worked example", test_worked_example},
       {"training is its definition", test_training_definition}, {"golden hash of a trained tokenizer", test_golden},
-      {"encoding is its definition", test_encoding_definition}, {"remembered words", test_remembered_words}, {"long words", test_long_words}, {"special tokens", test_special},
+      {"encoding is its definition", test_encoding_definition}, {"remembered words", test_remembered_words},
+      {"long words", test_long_words}, {"special tokens", test_special},
       {"save and load", test_save_and_load})

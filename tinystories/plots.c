@@ -278,7 +278,8 @@ const RuleText world_plots[] = {
      "\"Thank you,\" {gladly} {hero} {how}.|\"You are {a} {wise} friend,\" {gladly} {hero}.|"
      "\"We did it,\" {gladly} {hero}, and {helper} {smiled}."},
     {"reward",
-     "They ate {fadj} {x=foods} and {fadj} {foods} {where}.|They had {fadj} {x=foods}, {fadj} {foods} and {drink}.|Then they went to {x=activity} and {activity}.|"
+     "They ate {fadj} {x=foods} and {fadj} {foods} {where}.|They had {fadj} {x=foods}, {fadj} {foods} and {drink}.|Then they went to "
+     "{x=activity} and {activity}.|"
      "{hero} gave {helper} {a} {color} {x=cloth} and {a} {color} {cloth}."},
     {"close",
      "{hero} learned that {lesson}.|2*That night, {hero} dreamed of {sight} and {sight}.|"
