@@ -1,6 +1,7 @@
 /* pretrain: a new model from text. */
 #include "commands.h"
 #include "decimal.h"
+#include "fp.h"
 #include "hash.h"
 #include "train.h"
 #include "weights.h"
@@ -57,7 +58,7 @@ static Config config_of(const Options *o, const Tokenizer *tok) {
     }
     Config c = {.family = gpt2 ? FAMILY_GPT2 : FAMILY_LLAMA, .vocab = tokenizer_size(tok), .ctx = o->ctx, .dim = o->dim, .layers = o->layers,
                 .heads = o->heads, .kv_heads = o->kv_heads, .head_dim = o->dim / o->heads, .ffn = o->ffn,
-                .tied = !o->untied, .norm_eps = 1e-5, .rope_theta = 10000, .init_std = 0.02, .bos = tokenizer_bos(tok), .pad = -1};
+                .tied = !o->untied, .norm_eps = 1e-5, .rope_theta = 10000, .init_std = 1 / d_sqrt((double)o->dim), .bos = tokenizer_bos(tok), .pad = -1};
     c.qkv_bias = c.out_bias = c.mlp_bias = gpt2;
     int32_t eos = tokenizer_eos(tok);
     if (eos >= 0) c.eos[c.eos_count++] = eos;
