@@ -13,8 +13,8 @@ if [ -e "$out" ]; then
     exit 2
 fi
 case $size in
-demo) bytes=11000000 shape="--size 1M --layers 4 --vocab 1024" length="--steps 2440 --batch 4" lr=6e-3 ;;
-base) bytes=60000000 shape="--size 1M --layers 6 --dim 192 --heads 6 --ffn 512 --vocab 1536" length="--steps 14000 --batch 4" lr=4e-3 ;;
+demo) bytes=11000000 length="--steps 2200" evaluations=550 ;;
+base) bytes=60000000 length="--steps 18000" evaluations=2000 ;;
 *) echo "demo.sh: demo or base, not $size" >&2; exit 2 ;;
 esac
 
@@ -25,11 +25,11 @@ say "1. Stories: a world whose entropy is known"
 
 say "2. A model of about a million parameters reads them"
 # shellcheck disable=SC2086
-"$finetune" pretrain --data "$out/stories/train.txt" --valid "$out/stories/valid.txt" --out "$out/base" $shape $length \
-    --lr $lr --warmup 100 --schedule wsd --eval-every 488 --seed 1
+"$finetune" pretrain --data "$out/stories/train.txt" --valid "$out/stories/valid.txt" --out "$out/base" --size 1M --vocab 3072 \
+    $length --batch 4 --lr 3e-3 --warmup 100 --schedule wsd --beta2 0.99 --weight-decay 0.03 --eval-every $evaluations --seed 1
 
 say "3. Stories it writes"
-"$finetune" generate --model "$out/base" --samples 100 --tokens 252 --temperature 1 --top-p 1 --separators --seed 1 > "$out/samples.txt"
+"$finetune" generate --model "$out/base" --samples 100 --tokens 252 --separators --seed 1 > "$out/samples.txt"
 awk '/<\|endoftext\|>/ { if (++n == 2) exit; print "   ..."; next } { print "   " $0 }' "$out/samples.txt"
 "$finetune" stories --check "$out/samples.txt" --train "$out/stories/train.txt"
 
