@@ -159,6 +159,14 @@ static void check_sentences(StoriesCheck *c, const char *text, size_t len) {
     }
 }
 
+/* A skill's document of the mixture is no story, and is not judged as one. */
+static bool is_skill_document(const char *text, size_t len) {
+    static const char *const begins[] = {"Question:", "Text:", "Instruction:"};
+    for (size_t i = 0; i < sizeof begins / sizeof *begins; i++)
+        if (len >= strlen(begins[i]) && !memcmp(text, begins[i], strlen(begins[i]))) return true;
+    return false;
+}
+
 StoriesCheck stories_check(const char *file, const char *train) {
     size_t known = 0, len;
     Print *prints = train ? read_prints(train, &known) : NULL;
@@ -166,6 +174,7 @@ StoriesCheck stories_check(const char *file, const char *train) {
     const char *at = samples.data, *text;
     StoriesCheck c = {0};
     while (samples.len && next_document(&at, samples.data + samples.len, &text, &len)) {
+        if (is_skill_document(text, len)) continue;
         c.stories++;
         c.good_stories += story_read(text, len).derivations > 0;
         if (train) c.training_stories += is_known(prints, known, print_of(text, len));

@@ -30,7 +30,7 @@ say "2. A model of about a million parameters reads them"
 
 say "3. Stories it writes"
 "$finetune" generate --model "$out/base" --samples 100 --tokens 252 --separators --seed 1 > "$out/samples.txt"
-awk '/<\|endoftext\|>/ { if (++n == 2) exit; print "   ..."; next } { print "   " $0 }' "$out/samples.txt"
+awk -v RS='<\\|endoftext\\|>\n' '/^(Question|Text|Instruction):/ { next } n++ < 2 { gsub(/\n/, "\n   "); print "   " $0 "\n   ..." }' "$out/samples.txt"
 "$finetune" stories --check "$out/samples.txt" --train "$out/stories/train.txt"
 
 say "4. What it knows: unseen stories, and four skills"

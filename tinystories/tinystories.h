@@ -65,7 +65,7 @@ typedef struct {
     size_t sentences, good_sentences;   /* that end; that read */
     size_t stories, good_stories, training_stories;
 } StoriesCheck;
-/* Documents between <|endoftext|>; a last sentence that does not end is not counted. train NULL: training_stories stays 0. */
+/* Documents between <|endoftext|>, but for those of skills; a last sentence that does not end is not counted. train NULL: training_stories stays 0. */
 StoriesCheck stories_check(const char *file, const char *train);
 
 #endif
