@@ -226,8 +226,8 @@ OsFile *os_create(const char *path) {
     OsFile *f = calloc(1, sizeof *f);
     if (f) f->fd = -1, f->path = malloc(room), f->temporary = malloc(room);
     if (!f || !f->path || !f->temporary) work_failed("%s: no memory for its buffer", path);
-    /* What stands under /dev is never replaced by a file, wherever it leads (/dev/stdout may lead to one). */
-    f->direct = kind == PATH_SPECIAL || str_starts(path, "/dev/") || str_starts(path, "/proc/");
+    /* A stream is never replaced by a file, even where it leads to one. (/dev/shm is a folder like any other.) */
+    f->direct = kind == PATH_SPECIAL || str_starts(path, "/dev/std") || str_starts(path, "/dev/fd/") || str_starts(path, "/proc/");
     snprintf(f->path, room, "%s", path);
     snprintf(f->temporary, room, "%s.tmp-%d", path, sys_pid());
     f->fd = sys_open(f->direct ? f->path : f->temporary, f->direct ? OPEN_UPDATE : OPEN_NEW);

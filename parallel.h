@@ -17,8 +17,8 @@ static inline int thread_count(void) { return omp_get_max_threads(); }
 static inline int thread_id(void) { return omp_get_thread_num(); }
 static inline void thread_limit(int n) { omp_set_num_threads(n); }
 #else
-#define PARALLEL_FOR(worth)
-#define PARALLEL_FOR_UNEVEN(worth)
+#define PARALLEL_FOR(worth) (void)(worth);
+#define PARALLEL_FOR_UNEVEN(worth) (void)(worth);
 #define EVERY_THREAD
 static inline int thread_count(void) { return 1; }
 static inline int thread_id(void) { return 0; }

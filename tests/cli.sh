@@ -11,7 +11,7 @@ stride=4
 export OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive
 unset FINETUNE_FAIL
 passed=0 failed=0
-top=$PWD/build/cli-$$
+top=${SCRATCH:-$PWD/build}/cli-$$
 mkdir -p "$top"
 trap 'rm -rf "$top"' EXIT
 trap 'exit 130' INT TERM

@@ -1,4 +1,5 @@
-/* scratch.h: a folder of its own for each run of a test program, removed at the end. */
+/* scratch.h: a folder of its own for each run of a test program, removed at the end. In build/, or where SCRATCH says: tests/run.sh
+ * names a file system in memory, because hundreds of checkpoints that are made durable one by one would wait for the disk. */
 #ifndef SCRATCH_H
 #define SCRATCH_H
 
@@ -17,7 +18,8 @@ static inline const char *scratch(const char *name) {
     static char paths[256][128];
     static int count;
     if (!*scratch_dir) {
-        snprintf(scratch_dir, sizeof scratch_dir, "build/scratch/%lld", (long long)(os_seconds() * 1e9));
+        const char *place = getenv("SCRATCH");
+        snprintf(scratch_dir, sizeof scratch_dir, "%.40s/%lld", place ? place : "build/scratch", (long long)(os_seconds() * 1e9));
         os_make_dir(scratch_dir);
         atexit(scratch_remove);
     }
