@@ -6,7 +6,7 @@
 #include "test.h"
 
 /* Of the first 200 documents of the mixture and the first 50 unseen stories with their bits, seed 1. */
-static const char golden[] = "7f85c2d3ce56719ddcc4e7a4b537a9948f5de31052f4f1637fcc6d11eaa19895";
+static const char golden[] = "8d7fed9942eef56f9e6a0b9c3c9df675a19ba6c63632ebe5134150597013a326";
 
 enum { SEED = 1 };
 
@@ -237,6 +237,12 @@ static Words words_of(const char *text) {
     return w;
 }
 
+/* What stands in the text between two marks. */
+static char *between(const char *text, const char *from, const char *to) {
+    const char *start = strstr(text, from), *end = start ? strstr(start + strlen(from), to) : NULL;
+    return end ? str_format(" %.*s", (int)(end - start - (ptrdiff_t)strlen(from)), start + strlen(from)) : str_copy("?");
+}
+
 /* "Lena has 3 nuts and gets 5 more." and the rest: the two first numbers decide. */
 static void check_numbers(const char *prompt, const char *completion) {
     Words w = words_of(prompt);
@@ -254,7 +260,7 @@ static void check_form(const char *prompt, const char *completion) {
     Words w = words_of(prompt), a = words_of(completion);
     char *expected = NULL;
     const char *verb = w.word[1], *x = w.word[2];
-    if (!strcmp(verb, "Repeat")) expected = str_format(" %s %s %s", x, w.word[3], w.word[4]);
+    if (!strcmp(verb, "Repeat")) expected = between(prompt, "Repeat: ", "\n");
     else if (!strcmp(verb, "Make")) expected = str_format(" 1. %s 2. %s 3. %s", w.word[5], w.word[6], w.word[8]);
     else if (!strcmp(verb, "Put")) expected = str_format(" * %s *", x);
     else if (!strcmp(verb, "Fill")) expected = str_format(" name: %s, color: %s", w.word[6], w.word[8]);
@@ -268,12 +274,6 @@ static void check_form(const char *prompt, const char *completion) {
     }
     CHECK(!strcmp(expected, completion), "%s%s, not %s", prompt, completion, expected);
     mem_free(expected);
-}
-
-/* What stands in the text between two marks. */
-static char *between(const char *text, const char *from, const char *to) {
-    const char *start = strstr(text, from), *end = start ? strstr(start + strlen(from), to) : NULL;
-    return end ? str_format(" %.*s", (int)(end - start - (ptrdiff_t)strlen(from)), start + strlen(from)) : str_copy("?");
 }
 
 static void check_reading(const char *prompt, const char *completion) {

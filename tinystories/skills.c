@@ -165,8 +165,8 @@ static void numbers_item(Item *it, uint32_t form) {
 
 static void form_item(Item *it, uint32_t form) {
     static const char *const times[] = {"two", "three", "four"};
-    uint32_t w[3], n;
-    draw_words(&it->d, "animal", w, 3);
+    uint32_t w[6] = {0}, n = form == 1 ? 3 + draw_below(&it->d, 4) : 3;
+    draw_words(&it->d, "animal", w, n);
     Buf *q = it->question, *a = it->answer;
     switch (form) {
     case 0:
@@ -177,7 +177,7 @@ static void form_item(Item *it, uint32_t form) {
         break;
     case 1:
         buf_str(q, "Repeat:");
-        for (uint32_t i = 0; i < 3; i++) {
+        for (uint32_t i = 0; i < n; i++) {
             buf_char(q, ' '), put_word(q, "animal", w[i]);
             buf_str(a, i ? " " : ""), put_word(a, "animal", w[i]);
         }
@@ -185,6 +185,7 @@ static void form_item(Item *it, uint32_t form) {
     case 2:
         buf_str(q, "Swap "), put_word(q, "animal", w[0]), buf_str(q, " and "), put_word(q, "animal", w[1]), buf_char(q, '.');
         put_word(a, "animal", w[1]), buf_str(a, " and "), put_word(a, "animal", w[0]);
+        it->held_out = (w[0] + 2 * w[1]) % 5 == 0;
         break;
     case 3:
         buf_str(q, "Make a list of ");
@@ -205,7 +206,7 @@ static void form_item(Item *it, uint32_t form) {
         it->held_out = (name + color) % 5 == 0;
     }
     }
-    if (form >= 1 && form <= 3) it->held_out = (w[0] + w[1] + w[2]) % 5 == 0;
+    if (form == 1 || form == 3) it->held_out = (w[0] + w[1] + w[2]) % 5 == 0;
     it->chance = 1.0 / FORM_FORMS; /* the right words in any of the forms */
 }
 
@@ -302,13 +303,13 @@ void skill_item(Buf *prompt, Buf *completion, double *chance, uint32_t seed, Ski
     buf_free(&question), buf_free(&answer);
 }
 
-/* One question; or, with a text, three questions about it; or, without, four of one form: few-shot. */
+/* One question; or, with a text, five questions about it; or, without, four of one form: few-shot. */
 void skill_document(Buf *text, uint32_t seed, Skill skill, uint64_t index) {
     Buf question = {0}, answer = {0};
     Item it = {.d = {.seed = seed, .low = (uint64_t)(STREAM_SKILLS + skill) << 60 | index}, .question = &question, .answer = &answer};
     Passage p = {0};
-    uint32_t items = skill == SKILL_READING ? 3 : draw_below(&it.d, 3) ? 1 : SHOTS, form = draw_below(&it.d, form_counts[skill]);
-    uint32_t stride = skill == SKILL_READING ? 1 + 4 * draw_below(&it.d, 2) : 0; /* prime to six: three different questions */
+    uint32_t items = skill == SKILL_READING ? 5 : draw_below(&it.d, 3) ? 1 : SHOTS, form = draw_below(&it.d, form_counts[skill]);
+    uint32_t stride = skill == SKILL_READING ? 1 + 4 * draw_below(&it.d, 2) : 0; /* prime to six: different questions */
     if (skill == SKILL_READING) p = draw_passage(&it.d, false), buf_str(text, "Text: "), put_passage(text, &p), buf_char(text, '\n');
     for (uint32_t i = 0; i < items; i++) {
         question.len = answer.len = 0;
