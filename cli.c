@@ -54,6 +54,13 @@ const char *nearest_name(const char *word, const char *const *names, size_t coun
     return best;
 }
 
+size_t cli_choice(const char *flag, const char *value, const char *const *names, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (!strcmp(names[i], value)) return i;
+    const char *near = nearest_name(value, names, count);
+    bad_input("%s: unknown value \"%s\"%s%s%s", flag, value, near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+}
+
 static Flag *find_flag(const Command *c, const char *name) {
     for (size_t i = 0; i < c->count; i++)
         if (!strcmp(c->flags[i].name, name)) return &c->flags[i];

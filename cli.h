@@ -72,6 +72,9 @@ const char *build_compiler(void);
 const char *build_tier(void);
 const char *build_fma(void);
 
+/* The place of a flag's value among its names; bad_input names the nearest of them. */
+size_t cli_choice(const char *flag, const char *value, const char *const *names, size_t count);
+
 /* The nearest of `names` by edit distance, or NULL when none is near. */
 const char *nearest_name(const char *word, const char *const *names, size_t count);
 

@@ -168,13 +168,7 @@ static int pretrain(Options *o, const Command *c, int argc, char **argv) {
     Run *run = run_open(o->out, &settings, o->train.resume, o->train.force);
     int code = training_run(&t, run, argc, argv);
     run_close(run);
-    if (code == 0 && !o->train.stop_at) {
-        char hex[65];
-        hash_folder(o->out, hex);
-        ResultLine r = result_begin(o->train.common.json);
-        result_text(&r, "out", o->out), result_text(&r, "sha256", hex);
-        result_print(&r);
-    }
+    if (code == 0 && !o->train.stop_at) training_result(&o->train, o->out);
     return code;
 }
 

@@ -21,13 +21,6 @@ typedef struct {
 
 enum { LEAST_HELD = 20, LONGEST_ROW = 2048, SMALL_MODEL = 20000000 };
 
-static size_t choice(const char *flag, const char *value, const char *const *names, size_t count) {
-    for (size_t i = 0; i < count; i++)
-        if (!strcmp(names[i], value)) return i;
-    const char *near = nearest_name(value, names, count);
-    bad_input("%s: unknown value \"%s\"%s%s%s", flag, value, near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
-}
-
 /* ---- the model and what of it is trained ---- */
 
 static LoraOptions lora_options(const Options *o, const Model *m, Tokenizer *tok) {
@@ -126,8 +119,8 @@ static Inputs read_inputs(const Options *o, const Model *m, Tokenizer *tok) {
     static const char *const losses[] = {"completions", "all"}, *const longs[] = {"cut", "skip", "refuse"};
     Inputs in = {0};
     double fraction;
-    LossKind loss = (LossKind)choice("--loss", o->loss, losses, 2);
-    LongRows longer = (LongRows)choice("--long", o->longer, longs, 3);
+    LossKind loss = (LossKind)cli_choice("--loss", o->loss, losses, 2);
+    LongRows longer = (LongRows)cli_choice("--long", o->longer, longs, 3);
     char *train = part_path(o->data, "train"), *valid = part_path(o->data, "valid");
     if (os_exists(o->data) && os_is_dir(o->data) && !train) bad_input("%s: the folder holds no train.jsonl, train.json, train.csv or train.tsv", o->data);
     in.rows = rows_open(train ? train : o->data, o->map, true);
@@ -254,13 +247,7 @@ static int train(Options *o, const Command *c, int argc, char **argv) {
     if (in.chat && (rows_kind(in.rows) != ROWS_IDS)) chat_save(in.chat, tok, o->out);
     int code = training_run(&t, run, argc, argv);
     run_close(run);
-    if (code == 0 && !o->train.stop_at) {
-        char hex[65];
-        hash_folder(o->out, hex);
-        ResultLine r = result_begin(o->train.common.json);
-        result_text(&r, "out", o->out), result_text(&r, "sha256", hex);
-        result_print(&r);
-    }
+    if (code == 0 && !o->train.stop_at) training_result(&o->train, o->out);
     return code;
 }
 

@@ -2,6 +2,7 @@
 
 #include "decimal.h"
 #include "eval.h"
+#include "hash.h"
 #include "lora.h"
 #include "os.h"
 #include "parallel.h"
@@ -15,13 +16,6 @@
 enum { TRAIN_TOKENS = 2048 };         /* of a micro-batch, when nobody says how many samples */
 
 /* ---- settings ---- */
-
-static size_t choice(const char *flag, const char *value, const char *const *names, size_t count) {
-    for (size_t i = 0; i < count; i++)
-        if (!strcmp(names[i], value)) return i;
-    const char *near = nearest_name(value, names, count);
-    bad_input("%s: unknown value \"%s\"%s%s%s", flag, value, near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
-}
 
 static size_t parse_warmup(const char *text, size_t steps) {
     size_t n = strlen(text);
@@ -46,10 +40,10 @@ void training_settings(Training *t, TrainFlags *f) {
     }
     if (!f->steps && !(f->minutes > 0)) bad_input("--epochs and --steps leave nothing to do");
     t->optim = (OptimOptions){.lr = f->lr, .min_lr = f->min_lr, .beta1 = f->beta1, .beta2 = f->beta2, .eps = f->eps, .weight_decay = f->weight_decay,
-                              .clip = f->clip, .schedule = (Schedule)choice("--schedule", f->schedule, schedules, 4), .steps = f->steps};
+                              .clip = f->clip, .schedule = (Schedule)cli_choice("--schedule", f->schedule, schedules, 4), .steps = f->steps};
     t->optim.warmup = parse_warmup(f->warmup, f->steps);
     if (f->steps && !f->eval_every) f->eval_every = f->steps / 10 ? f->steps / 10 : 1;
-    t->shuffle = choice("--order", f->order, orders, 2) == 1;
+    t->shuffle = cli_choice("--order", f->order, orders, 2) == 1;
     t->batch = batch, t->micro_batch = f->micro_batch, t->recompute = f->recompute;
     t->eval_every = f->eval_every, t->save_every = f->save_every ? f->save_every : f->eval_every, t->stop_at = f->stop_at;
     t->seed = (uint32_t)f->common.seed;
@@ -185,6 +179,14 @@ void training_minutes(Training *t, TrainFlags *f, const char *out) {
 void training_check_out(const TrainFlags *f, const char *out) {
     if (os_exists(out) && !f->resume && !f->force && !f->dry_run)
         bad_input("%s exists: name another --out, add --resume to go on with it, or --force to replace it", out);
+}
+
+void training_result(const TrainFlags *f, const char *out) {
+    char hex[65];
+    hash_folder(out, hex);
+    ResultLine r = result_begin(f->common.json);
+    result_text(&r, "out", out), result_text(&r, "sha256", hex);
+    result_print(&r);
 }
 
 /* ---- log lines ---- */

@@ -66,6 +66,8 @@ void training_settings(Training *t, TrainFlags *f);
 void training_minutes(Training *t, TrainFlags *f, const char *out);
 /* Refuses a folder that exists before anything is computed. */
 void training_check_out(const TrainFlags *f, const char *out);
+/* The result line of a run that is done: its folder and the folder's hash. */
+void training_result(const TrainFlags *f, const char *out);
 /* Bytes of weights, gradients, moments and activations. */
 size_t training_bytes(const Training *t);
 /* Trains into the run's folder from its newest checkpoint or from the start; publishes the best model. Returns the exit code. */
