@@ -2,6 +2,7 @@
 #include "commands.h"
 #include "eval.h"
 #include "sample.h"
+#include "stats.h"
 #include "weights.h"
 
 #include <stdio.h>
@@ -95,7 +96,7 @@ static int score_exact(const Options *o, const Model *m, Tokenizer *tok) {
         buf_free(&text);
     }
     if (out) os_commit(out);
-    wilson_interval(hits, task.count, &low, &high);
+    wilson_interval((double)hits, task.count, &low, &high);
     ResultLine r = result_begin(o->common.json);
     result_number(&r, "exact", (double)hits / (double)task.count), result_number(&r, "low", low), result_number(&r, "high", high);
     result_count(&r, "right", hits), result_count(&r, "rows", task.count);

@@ -100,10 +100,3 @@ void task_free(Task *t) {
     mem_free(t->rows);
     *t = (Task){0};
 }
-
-void wilson_interval(size_t hits, size_t count, double *low, double *high) {
-    double n = (double)count, p = (double)hits / n, z = 1.959963984540054, z2 = z * z;
-    double centre = (p + z2 / (2 * n)) / (1 + z2 / n), half = z * d_sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n);
-    *low = centre - half < 0 ? 0 : centre - half;
-    *high = centre + half > 1 ? 1 : centre + half;
-}

@@ -29,7 +29,4 @@ typedef struct {
 Task task_read(const char *path);
 void task_free(Task *t);
 
-/* 95 % interval of a share of `hits` in `count` (Wilson 1927). */
-void wilson_interval(size_t hits, size_t count, double *low, double *high);
-
 #endif

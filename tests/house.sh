@@ -16,7 +16,7 @@ check() { # WHAT FINDINGS: passes when there are none
 # From the ground up. A header includes only what stands before it in the list; a .c file only what stands before its header, and
 # that header. A .c file that needs something above its header has a place of its own. A new file has to find its place.
 order="
-fp.h simd.h fp.c parallel.h
+fp.h simd.h fp.c stats.h parallel.h
 base.h os.h base.c os_system.h os.c decimal.h json.h hash.h progress.h
 matmul.h kernel.h matmul.c ops.h attention.h
 linear.h model.h pattern.h lora.h model.c pass.h gradcheck.h optim.h
