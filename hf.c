@@ -143,17 +143,53 @@ void model_save_config(const Model *m, const char *dir) {
     write_text(dir, "generation_config.json", hf_generation_text(&m->config));
 }
 
+static uint16_t *narrow(const Param *p, Stored as) {
+    uint16_t *half = mem_new(param_size(p), sizeof *half);
+    for (size_t i = 0; i < param_size(p); i++) {
+        float x = (float)stored_value(p->w, p->stored, i);
+        half[i] = as == STORED_F16 ? f16_round(x) : bf16_round(x);
+    }
+    return half;
+}
+
+void model_store(Model *m, Stored as) {
+    const uint16_t infinite = as == STORED_F16 ? 0x7c00 : 0x7f80;
+    m->config.saved_as = as;
+    for (size_t i = 0; as != STORED_REAL && i < m->count; i++) {
+        Param *p = m->params[i];
+        size_t n = param_size(p);
+        uint16_t *half = narrow(p, as);
+        for (size_t j = 0; j < n; j++)
+            if ((half[j] & infinite) == infinite)
+                bad_input("tensor %s: element %zu is beyond the largest number of %s", p->name, j,
+                          as == STORED_F16 ? "f16, which is 65504: use bf16" : "bf16: use f32");
+        if (p->rank == 2) {
+            mem_free(p->w);
+            p->w = half, p->stored = as;
+        } else {
+            for (size_t j = 0; j < n; j++) ((real *)p->w)[j] = stored_value(half, as, j);
+            mem_free(half);
+        }
+    }
+}
+
 void model_save(const Model *m, const char *dir) {
     StTensor *tensors = mem_new(m->count, sizeof *tensors);
+    uint16_t **halves = mem_new(m->count, sizeof *halves);
+    const Stored as = m->config.saved_as;
+    const StType type = as == STORED_F16 ? ST_F16 : as == STORED_BF16 ? ST_BF16 : ST_F32;
     size_t count = 0;
     for (size_t i = 0; i < m->count; i++) {
         const Param *p = m->params[i];
         if (p->adapter) continue;
-        tensors[count++] = (StTensor){
-            .name = p->name, .type = ST_F32, .rank = p->rank, .dims = {p->shape[0], p->shape[1]}, .data = p->w, .held = p->stored};
+        assert(type == ST_F32 || p->rank == 1 || p->stored == as);
+        if (type != ST_F32 && p->stored != as) halves[i] = narrow(p, as);
+        tensors[count++] = (StTensor){.name = p->name, .type = type, .rank = p->rank, .dims = {p->shape[0], p->shape[1]},
+                                      .data = halves[i] ? (const void *)halves[i] : p->w, .held = p->stored};
     }
     char *path = os_join(dir, "model.safetensors");
     st_write(path, tensors, count);
-    mem_free(path), mem_free(tensors);
+    for (size_t i = 0; i < m->count; i++) mem_free(halves[i]);
+    mem_free(path), mem_free(tensors), mem_free(halves);
     model_save_config(m, dir);
 }

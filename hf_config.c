@@ -102,6 +102,10 @@ static void write_id(JsonWriter *w, const char *key, int id) {
     else jw_int(w, key, id);
 }
 
+static const char *dtype_name(const Config *c) {
+    return c->saved_as == STORED_F16 ? "float16" : c->saved_as == STORED_BF16 ? "bfloat16" : "float32";
+}
+
 static void write_eos(JsonWriter *w, const Config *c) {
     if (c->eos_count < 2) {
         write_id(w, "eos_token_id", c->eos_count ? c->eos[0] : -1);
@@ -146,7 +150,7 @@ static void write_gpt2(JsonWriter *w, const Config *c) {
     write_architecture(w, c);
     write_double(w, "attn_pdrop", 0);
     write_id(w, "bos_token_id", c->bos);
-    jw_string(w, "dtype", "float32");
+    jw_string(w, "dtype", dtype_name(c));
     write_double(w, "embd_pdrop", 0);
     write_eos(w, c);
     write_double(w, "initializer_range", c->init_std);
@@ -161,7 +165,7 @@ static void write_gpt2(JsonWriter *w, const Config *c) {
     write_id(w, "pad_token_id", c->pad);
     write_double(w, "resid_pdrop", 0);
     jw_bool(w, "tie_word_embeddings", c->tied);
-    jw_string(w, "torch_dtype", "float32");
+    jw_string(w, "torch_dtype", dtype_name(c));
     jw_uint(w, "vocab_size", c->vocab);
 }
 
@@ -254,7 +258,7 @@ static void write_llama(JsonWriter *w, const Config *c) {
     jw_bool(w, "attention_bias", c->qkv_bias);
     write_double(w, "attention_dropout", 0);
     write_id(w, "bos_token_id", c->bos);
-    jw_string(w, "dtype", "float32");
+    jw_string(w, "dtype", dtype_name(c));
     write_eos(w, c);
     jw_uint(w, "head_dim", c->head_dim);
     jw_string(w, "hidden_act", "silu");
@@ -271,7 +275,7 @@ static void write_llama(JsonWriter *w, const Config *c) {
     write_double(w, "rms_norm_eps", c->norm_eps);
     write_rope(w, c);
     jw_bool(w, "tie_word_embeddings", c->tied);
-    jw_string(w, "torch_dtype", "float32");
+    jw_string(w, "torch_dtype", dtype_name(c));
     jw_uint(w, "vocab_size", c->vocab);
 }
 

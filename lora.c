@@ -151,8 +151,7 @@ static int by_id(const void *a, const void *b, const void *context) {
 static void widen(Param *p) {
     if (p->stored == STORED_REAL) return;
     real *w = mem_new(param_size(p), sizeof *w);
-    const uint16_t *half = p->w;
-    for (size_t i = 0; i < param_size(p); i++) w[i] = (real)(p->stored == STORED_F16 ? f16_widen(half[i]) : bf16_widen(half[i]));
+    for (size_t i = 0; i < param_size(p); i++) w[i] = stored_value(p->w, p->stored, i);
     mem_free(p->w);
     p->w = w, p->stored = STORED_REAL;
 }
@@ -185,11 +184,7 @@ static void put_rows(const TrainedRows *t, const real *rows) {
 enum { ROWS = 64 };
 
 static real weight_at(const Linear *l, size_t out, size_t in) {
-    const Param *w = l->w;
-    size_t i = w->conv1d ? in * l->out + out : out * l->in + in;
-    if (w->stored == STORED_REAL) return ((const real *)w->w)[i];
-    uint16_t half = ((const uint16_t *)w->w)[i];
-    return (real)(w->stored == STORED_F16 ? f16_widen(half) : bf16_widen(half));
+    return stored_value(l->w->w, l->w->stored, l->w->conv1d ? in * l->out + out : out * l->in + in);
 }
 
 /* rows [n, in] = W + Δ of the outputs first, first+1, …; Δ is the chain over the rank of (scale·B) A. scratch [n, rank] */
@@ -341,44 +336,56 @@ void adapter_free(Model *m) {
 
 /* ---- merging ---- */
 
-static void merge_one(Linear *l, double part) {
+/* y = (1-p) x W' + p m/n (x W' + s x A'B') + b is DoRA again: with c = m/n it is c' (x W' + s x A'B'*) for c' = 1-p + p c and the rows of
+ * B* = (p c / c') B. The norms stay what they are. */
+static void scale_dora(const Linear *l, double part) {
+    const Lora *a = l->lora;
+    for (size_t o = 0; o < l->out; o++) {
+        real *magnitude = (real *)a->magnitude->w + o, *b = (real *)a->b->w + o * a->rank;
+        double n = (double)a->norm[o], c = (double)*magnitude / n, scaled = 1 - part + part * c;
+        if (!(scaled > 1e-6) && !(scaled < -1e-6)) bad_input("at this scale DoRA's factor of %s, row %zu, vanishes: take another scale", l->w->name, o);
+        *magnitude = (real)(scaled * n);
+        for (size_t k = 0; k < a->rank; k++) b[k] = (real)((double)b[k] * (part * c / scaled));
+    }
+}
+
+static void scale_rows(const TrainedRows *t, double part) {
+    real *rows = t->rows ? t->rows->w : NULL;
+    for (size_t i = 0; rows && i < param_size(t->rows); i++) rows[i] = (real)((double)t->base[i] + part * ((double)rows[i] - (double)t->base[i]));
+}
+
+void lora_scale(Model *m, double part) {
+    Adapter *a = m->adapter;
+    if (!(part < 1) && !(part > 1)) return;
+    for (size_t i = 0; i < a->count; i++)
+        if (a->loras[i].magnitude) scale_dora(a->linears[i], part);
+        else a->loras[i].scale = (real)((double)a->loras[i].scale * part);
+    scale_rows(&m->tok_rows, part), scale_rows(&m->head_rows, part);
+    adapter_refresh_rows(m);
+}
+
+static void merge_one(Linear *l) {
     const Lora *a = l->lora;
     real *rows = mem_new(size_mul(ROWS, l->in, "merging"), sizeof *rows), *scratch = mem_new(ROWS * a->rank, sizeof *scratch);
-    real scale = a->magnitude ? a->scale : (real)((double)a->scale * part), share = (real)part;
     widen(l->w);
     real *w = l->w->w;
     for (size_t first = 0; first < l->out; first += ROWS) {
         size_t n = l->out - first < ROWS ? l->out - first : ROWS;
-        effective_rows(rows, l, first, n, scale, scratch);
+        effective_rows(rows, l, first, n, a->scale, scratch);
         for (size_t o = 0; o < n; o++) {
             real c = a->magnitude ? param_real(a->magnitude)[first + o] / a->norm[first + o] : 1;
-            for (size_t i = 0; i < l->in; i++) {
-                size_t at = l->w->conv1d ? i * l->out + first + o : (first + o) * l->in + i;
-                real target = rows[o * l->in + i];
-                if (a->magnitude) target = part < 1 || part > 1 ? w[at] + share * (c * target - w[at]) : c * target;
-                w[at] = target;
-            }
+            for (size_t i = 0; i < l->in; i++) w[l->w->conv1d ? i * l->out + first + o : (first + o) * l->in + i] = c * rows[o * l->in + i];
         }
     }
     mem_free(rows), mem_free(scratch);
-}
-
-static void merge_rows(const TrainedRows *t, double part) {
-    size_t C = t->of->shape[1];
-    const real *rows = param_real(t->rows);
-    for (size_t i = 0; i < t->count * C; i++) {
-        real *w = (real *)t->of->w + (size_t)t->ids[i / C] * C + i % C;
-        *w = part < 1 || part > 1 ? t->base[i] + (real)part * (rows[i] - t->base[i]) : rows[i];
-    }
 }
 
 void lora_merge(Model *m, double scale) {
     Adapter *a = m->adapter;
     adapter_enable(m, true);
     adapter_refresh(m);
-    for (size_t i = 0; i < a->count; i++) merge_one(a->linears[i], scale);
-    if (m->tok_rows.rows) merge_rows(&m->tok_rows, scale);
-    if (m->head_rows.rows) merge_rows(&m->head_rows, scale);
-    adapter_free(m);
+    lora_scale(m, scale);
+    for (size_t i = 0; i < a->count; i++) merge_one(a->linears[i]);
+    adapter_free(m); /* trained rows stand in their matrices already */
     for (size_t i = 0; i < m->count; i++) m->params[i]->frozen = false;
 }

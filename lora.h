@@ -63,7 +63,9 @@ void adapter_refresh(Model *m);
 void adapter_refresh_rows(Model *m);  /* the second alone */
 /* Without and again with its adapter; the base's bits are the base's. */
 void adapter_enable(Model *m, bool on);
-/* Adds scale·s·B A (and the same part of DoRA's change) to the weights, in `real`, and takes the adapter off. */
+/* From now on the adapter, its DoRA and its trained rows go this part of their way: 0 is the base, 1 changes nothing. */
+void lora_scale(Model *m, double part);
+/* lora_scale, then W + s·B A (and DoRA's factors) become the weights, in `real`, and the adapter is taken off. */
 void lora_merge(Model *m, double scale);
 void adapter_free(Model *m);
 /* "model.layers.0.self_attn.q_proj", as PEFT calls it, also where the folder's tensors lack the prefix; free it. */

@@ -22,6 +22,7 @@ static const Subcommand subcommands[] = {
     {"train", "fine-tune a model on rows: all weights, or an adapter", cmd_train},
     {"generate", "sample text from a model", cmd_generate},
     {"eval", "loss and bits per byte of a text, or the score on a task", cmd_eval},
+    {"merge", "an adapter into the weights, or part of the way to a tuned model", cmd_merge},
     {"check", "hashes, logits, gradients of any model folder", cmd_check},
     {"version", "compiler, tier, kind of fma, bits_version", cmd_version},
 };

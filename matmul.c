@@ -7,12 +7,7 @@
 
 /* ---- the specification ----------------------------------------------------------------------- */
 
-static real element(View v, size_t i, size_t j) {
-    size_t at = i * v.row + j * v.col;
-    if (v.stored == STORED_F16) return (real)f16_widen(((const uint16_t *)v.data)[at]);
-    if (v.stored == STORED_BF16) return (real)bf16_widen(((const uint16_t *)v.data)[at]);
-    return ((const real *)v.data)[at];
-}
+static real element(View v, size_t i, size_t j) { return stored_value(v.data, v.stored, i * v.row + j * v.col); }
 
 void matmul_naive(real *c, size_t ldc, View a, View b, size_t M, size_t N, size_t K, Start start) {
     for (size_t m = 0; m < M; m++)

@@ -19,6 +19,12 @@
 /* How numbers are stored. REAL is `real`: float in the product, double in finetune-f64. 16-bit ones are widened, exactly, as panels are packed. */
 typedef enum { STORED_REAL, STORED_F16, STORED_BF16 } Stored;
 
+static inline real stored_value(const void *data, Stored stored, size_t i) {
+    if (stored == STORED_F16) return (real)f16_widen(((const uint16_t *)data)[i]);
+    if (stored == STORED_BF16) return (real)bf16_widen(((const uint16_t *)data)[i]);
+    return ((const real *)data)[i];
+}
+
 /* A view of a matrix: element (i, j) at data[i*row + j*col]; one of the strides is 1. */
 typedef struct {
     const void *data;

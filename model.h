@@ -31,6 +31,7 @@ typedef struct {
     double rope_factor, rope_low, rope_high, rope_original_ctx;
     double init_std;
     bool bare_names;                  /* tensor names without "model." or "transformer." */
+    Stored saved_as;                  /* how the model's files hold its weights: STORED_REAL is f32 */
     int bos, pad;                     /* -1: none */
     int eos[MAX_EOS], eos_count;
 } Config;

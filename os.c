@@ -278,6 +278,14 @@ void os_write_file(const char *path, const void *bytes, size_t n) {
     os_commit(f);
 }
 
+void os_copy_file(const char *from_dir, const char *to_dir, const char *name) {
+    char *from = os_join(from_dir, name), *to = os_join(to_dir, name);
+    OsMap map = os_map(from);
+    os_write_file(to, map.data, map.size);
+    os_unmap(&map);
+    mem_free(from), mem_free(to);
+}
+
 struct OsLog {
     int fd;
     char *path;

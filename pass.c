@@ -231,19 +231,13 @@ void block_forward(const Model *m, Pass *p, size_t layer, size_t N, real *cache_
     add(next, k->mid, p->h, N * c->dim);
 }
 
-static real widen(const Param *p, size_t i) {
-    if (p->stored == STORED_REAL) return ((const real *)p->w)[i];
-    uint16_t h = ((const uint16_t *)p->w)[i];
-    return (real)(p->stored == STORED_F16 ? f16_widen(h) : bf16_widen(h));
-}
-
 void embed(const Model *m, Pass *p, const int32_t *ids, size_t N) {
     size_t C = m->config.dim;
     PARALLEL_FOR(N * C > WORTH_THREADS)
     for (size_t n = 0; n < N; n++) {
         real *x = p->x[0] + n * C;
-        for (size_t i = 0; i < C; i++) x[i] = widen(m->tok, (size_t)ids[n] * C + i);
-        for (size_t i = 0; m->pos && i < C; i++) x[i] += widen(m->pos, p->position[n] * C + i);
+        for (size_t i = 0; i < C; i++) x[i] = stored_value(m->tok->w, m->tok->stored, (size_t)ids[n] * C + i);
+        for (size_t i = 0; m->pos && i < C; i++) x[i] += stored_value(m->pos->w, m->pos->stored, p->position[n] * C + i);
     }
 }
 

@@ -310,20 +310,12 @@ bool checkpoint_load(Run *r, Model *m, State *state) {
     return found;
 }
 
-static void copy_file(const char *from_dir, const char *to_dir, const char *name) {
-    char *from = os_join(from_dir, name), *to = os_join(to_dir, name);
-    OsMap map = os_map(from);
-    os_write_file(to, map.data, map.size);
-    os_unmap(&map);
-    mem_free(from), mem_free(to);
-}
-
 void checkpoint_publish(Run *r, const Model *m, const Tokenizer *tok, size_t step) {
     char *dir = checkpoint_path(r, step);
     verify(dir, checkpoint_files(m)); /* a damaged one is not copied over what OUT holds */
-    if (m->adapter) copy_file(dir, r->out, checkpoint_files(m)[CONFIG_FILE]);
+    if (m->adapter) os_copy_file(dir, r->out, checkpoint_files(m)[CONFIG_FILE]);
     else model_save_config(m, r->out);
     if (tok) tokenizer_save(tok, r->out);
-    copy_file(dir, r->out, checkpoint_files(m)[WEIGHTS_FILE]);
+    os_copy_file(dir, r->out, checkpoint_files(m)[WEIGHTS_FILE]);
     mem_free(dir);
 }

@@ -420,14 +420,6 @@ static void write_header(OsFile *f, const StTensor *tensors, size_t count, const
     buf_free(&w.text);
 }
 
-static float element(const void *data, Stored held, size_t i) {
-    switch (held) {
-    case STORED_F16: return f16_widen(((const uint16_t *)data)[i]);
-    case STORED_BF16: return bf16_widen(((const uint16_t *)data)[i]);
-    default: return (float)((const real *)data)[i];
-    }
-}
-
 static void write_data(OsFile *f, const StTensor *t) {
     uint64_t bytes;
     size_of_tensor(t, &bytes);
@@ -439,7 +431,7 @@ static void write_data(OsFile *f, const StTensor *t) {
     size_t elements = (size_t)bytes / sizeof(float);
     for (size_t begin = 0; begin < elements; begin += 1024) {
         size_t n = elements - begin < 1024 ? elements - begin : 1024;
-        for (size_t i = 0; i < n; i++) chunk[i] = element(t->data, t->held, begin + i);
+        for (size_t i = 0; i < n; i++) chunk[i] = (float)stored_value(t->data, t->held, begin + i);
         os_write(f, chunk, n * sizeof *chunk);
     }
 }

@@ -53,7 +53,9 @@ void st_tensors_hash(const char *path, char hex[65]);
 /* path: a Hugging Face folder, or a llama2.c .bin file. All weights loaded; 16-bit tensors stay 16-bit when keep_16bit. */
 Model *model_load(const char *path, bool keep_16bit);
 Config config_load(const char *dir);
-/* config.json, generation_config.json and model.safetensors (f32) into an existing folder. */
+/* Every weight rounded to f16 or bf16, and saved so from now on; matrices are held so too. bad_input when one is too large for f16. */
+void model_store(Model *m, Stored as);
+/* config.json, generation_config.json and model.safetensors (f32, or as model_store says) into an existing folder. */
 void model_save(const Model *m, const char *dir);
 /* The first two alone. */
 void model_save_config(const Model *m, const char *dir);

@@ -4,61 +4,10 @@
 #
 #     FINETUNE=./finetune tests/cli.sh [--full]      --full: every fault instead of one in four
 set -u
-finetune=${FINETUNE:-./finetune}
-case $finetune in /*) ;; *) finetune=$PWD/$finetune ;; esac
+suite=cli
+. tests/shell.sh
 stride=4
 [ "${1:-}" = --full ] && stride=1
-export OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive
-unset FINETUNE_FAIL
-passed=0 failed=0
-top=${SCRATCH:-$PWD/build}/cli-$$
-mkdir -p "$top"
-trap 'rm -rf "$top"' EXIT
-trap 'exit 130' INT TERM
-cd "$top" || exit 1
-
-pass() { passed=$((passed + 1)); }
-fail() {
-    failed=$((failed + 1))
-    printf 'cli: %s\n' "$*"
-}
-ok() { # WHAT COMMAND…: it succeeds
-    what=$1
-    shift
-    if "$@"; then pass; else fail "$what"; fi
-}
-works() { # WHAT COMMAND…: the same, with what it says kept in .out and .err
-    what=$1
-    shift
-    if "$@" >.out 2>.err; then pass; else fail "$what: $(tail -n 1 .err)"; fi
-}
-# Every file of the working folder but what this script itself writes.
-state() { find . -type f ! -name '.*' ! -name run.lock -exec cksum {} + | LC_ALL=C sort | cksum; }
-
-# refused WORDS FLAGS…: exit 2, one line that holds the words, nothing on standard output, no file changed.
-refused() {
-    words=$1
-    shift
-    "$finetune" "$@" >.out 2>.err </dev/null
-    code=$?
-    now=$(state)
-    if [ $code -ne 2 ]; then fail "finetune $*: exit $code, not 2: $(tail -n 1 .err)"
-    elif [ "$(grep -c "^finetune: " .err)" -ne 1 ] || ! tail -n 1 .err | grep -q "^finetune: "; then fail "finetune $*: not one line of error: $(cat .err)"
-    elif ! grep -qF -e "$words" .err; then fail "finetune $*: does not say \"$words\": $(cat .err)"
-    elif [ -s .out ]; then fail "finetune $*: refused, but wrote to standard output"
-    elif [ "$now" != "$before" ]; then fail "finetune $*: refused, but changed files" && before=$now
-    else pass; fi
-}
-# failing CODE WORDS COMMAND…: another exit code, the words somewhere on standard error.
-failing() {
-    expected=$1 words=$2
-    shift 2
-    "$@" >.out 2>.err </dev/null
-    code=$?
-    if [ $code -ne "$expected" ]; then fail "$*: exit $code, not $expected: $(tail -n 1 .err)"
-    elif ! grep -qF -e "$words" .err; then fail "$*: does not say \"$words\": $(cat .err)"
-    else pass; fi
-}
 
 # ---- a small model ----------------------------------------------------------------------------------------------------
 i=0
@@ -350,5 +299,4 @@ name=checkpoints/step-$(printf '%08d' $stop)
 ok "resumed after Ctrl-C: the same bits" test "$("$finetune" check hash interrupted/$name | cut -d' ' -f2)" = "$("$finetune" check hash straight/$name | cut -d' ' -f2)"
 ok "resumed after Ctrl-C: the same log" cmp -s interrupted/log.jsonl straight/log.jsonl
 
-echo "cli: $passed passed, $failed failed"
-[ $failed -eq 0 ]
+finish

@@ -39,7 +39,7 @@ for program in "$dir"/test_* "$dir"/f64/grad_* "$dir"/golden; do
     run "$(basename "$program")" "$program"
 done
 run house sh tests/house.sh
-run cli sh tests/cli.sh
+for script in tests/cli*.sh; do run "$(basename "$script" .sh)" sh "$script"; done
 
 echo "$passed passed, $failed failed"
 [ $failed -eq 0 ] && [ $passed -gt 0 ]
