@@ -3,56 +3,104 @@
 
 #include <assert.h>
 
-enum { DECODE_TOKENS = 64 };          /* of a prompt at once: any number gives the same bits */
+/* Tokens of one pass, of one sequence and of several: any number gives the same bits. */
+enum { DECODE_TOKENS = 64, MANY_TOKENS = 256 };
 
 struct Cache {
-    size_t ctx, length;
+    size_t ctx, sequences;
+    size_t *length;                   /* [sequences] */
     Pass *pass;
-    real *k, *v;                      /* [layers, ctx, kv_heads * head_dim] */
+    int32_t *ids;                     /* of the pass that is being laid out */
+    real *k, *v;                      /* [layers, sequences * ctx, kv_heads * head_dim] */
 };
 
-Cache *cache_new(const Model *m, size_t ctx) {
-    size_t width = m->config.kv_heads * m->config.head_dim, reals = size_mul(size_mul(ctx, width, "the KV cache"), m->config.layers, "the KV cache");
-    assert(ctx >= 1 && ctx <= m->config.ctx);
+size_t cache_bytes(const Model *m, size_t ctx) {
+    return size_mul(size_mul(2 * sizeof(real) * m->config.kv_heads * m->config.head_dim, ctx, "the KV cache"), m->config.layers, "the KV cache");
+}
+
+Cache *cache_new_many(const Model *m, size_t ctx, size_t sequences) {
+    size_t bytes = size_mul(cache_bytes(m, ctx) / 2, sequences, "the KV cache"), tokens = sequences > 1 ? MANY_TOKENS : DECODE_TOKENS;
+    assert(ctx >= 1 && ctx <= m->config.ctx && sequences >= 1);
     Cache *c = mem_new(1, sizeof *c);
-    c->ctx = ctx;
-    c->pass = pass_new_keys(m, DECODE_TOKENS, false, false, ctx);
-    c->k = mem_new(reals, sizeof(real));
-    c->v = mem_new(reals, sizeof(real));
+    c->ctx = ctx, c->sequences = sequences;
+    c->length = mem_new(sequences, sizeof *c->length);
+    c->pass = pass_new_keys(m, tokens, false, false, ctx);
+    c->ids = mem_new(tokens, sizeof *c->ids);
+    c->k = mem_new(bytes, 1);
+    c->v = mem_new(bytes, 1);
     return c;
 }
+
+Cache *cache_new(const Model *m, size_t ctx) { return cache_new_many(m, ctx, 1); }
 
 void cache_free(Cache *c) {
     if (!c) return;
     pass_free(c->pass);
-    mem_free(c->k), mem_free(c->v), mem_free(c);
+    mem_free(c->length), mem_free(c->ids), mem_free(c->k), mem_free(c->v), mem_free(c);
 }
 
-size_t cache_length(const Cache *c) { return c->length; }
-void cache_clear(Cache *c) { c->length = 0; }
+size_t cache_length(const Cache *c) { return c->length[0]; }
+void cache_clear(Cache *c) {
+    for (size_t i = 0; i < c->sequences; i++) c->length[i] = 0;
+}
 
-static void decode_some(const Model *m, Cache *c, const int32_t *ids, size_t n) {
+/* n tokens more of a sequence take the rows from `row` on of the pass. */
+static void lay_out(Cache *c, size_t sequence, const int32_t *ids, size_t n, size_t row) {
     Pass *p = c->pass;
-    size_t layer_size = c->ctx * p->width.kv;
-    p->block_count = 0;
-    for (size_t t = 0; t < n; t++) p->position[t] = c->length + t;
+    size_t first = c->length[sequence];
+    assert(sequence < c->sequences && first + n <= c->ctx);
+    for (size_t t = 0; t < n; t++) c->ids[row + t] = ids[t], p->position[row + t] = first + t;
     for (size_t t = 0; t < n; t += ATTENTION_ROWS) {
         size_t rows = n - t < ATTENTION_ROWS ? n - t : ATTENTION_ROWS;
-        p->blocks[p->block_count++] = (AttentionBlock){.row = t, .rows = rows, .first = c->length + t};
+        p->blocks[p->block_count++] = (AttentionBlock){.row = row + t, .rows = rows, .first = first + t, .key_row = sequence * c->ctx};
     }
-    embed(m, p, ids, n);
-    for (size_t i = 0; i < m->config.layers; i++) block_forward(m, p, i, n, c->k + i * layer_size, c->v + i * layer_size);
-    finish_forward(m, p, n);
-    c->length += n;
+    c->length[sequence] += n;
+}
+
+static void forward(const Model *m, Cache *c, size_t tokens) {
+    size_t layer_size = c->sequences * c->ctx * c->pass->width.kv;
+    embed(m, c->pass, c->ids, tokens);
+    for (size_t i = 0; i < m->config.layers; i++) block_forward(m, c->pass, i, tokens, c->k + i * layer_size, c->v + i * layer_size);
+    finish_forward(m, c->pass, tokens);
+    c->pass->block_count = 0;
+}
+
+/* Of these rows of the pass, neighbours in one product. */
+static void some_logits(const Model *m, const Pass *p, const size_t *rows, size_t count, real *logits) {
+    for (size_t i = 0, n; i < count; i += n) {
+        for (n = 1; i + n < count && rows[i + n] == rows[i] + n;) n++;
+        model_logits(m, p, rows[i], n, logits + i * m->config.vocab);
+    }
+}
+
+void model_decode_many(const Model *m, Cache *c, const Continuation *parts, size_t count, real *logits) {
+    Pass *p = c->pass;
+    size_t filled = 0, ended = 0, *last = p->supervised; /* the rows that end a part: scratch of the loss, which is not computed here */
+    for (size_t i = 0; i < count; i++) {
+        assert(parts[i].count >= 1);
+        for (size_t done = 0; done < parts[i].count;) {
+            size_t room = p->tokens - filled, left = parts[i].count - done, some = left < room ? left : room;
+            lay_out(c, parts[i].sequence, parts[i].ids + done, some, filled);
+            filled += some, done += some;
+            if (done == parts[i].count) last[ended++] = filled - 1;
+            if (filled < p->tokens && (i + 1 < count || done < parts[i].count)) continue;
+            forward(m, c, filled);
+            some_logits(m, p, last, ended, logits);
+            logits += ended * m->config.vocab;
+            filled = ended = 0;
+        }
+    }
 }
 
 void model_decode(const Model *m, Cache *c, const int32_t *ids, size_t n, bool all, real *logits) {
-    assert(n >= 1 && c->length + n <= c->ctx);
-    for (size_t done = 0; done < n;) {
-        size_t some = n - done < DECODE_TOKENS ? n - done : DECODE_TOKENS;
-        decode_some(m, c, ids + done, some);
-        if (all) model_logits(m, c->pass, 0, some, logits + done * m->config.vocab);
-        done += some;
-        if (!all && done == n) model_logits(m, c->pass, some - 1, 1, logits);
+    if (!all) {
+        model_decode_many(m, c, &(Continuation){.ids = ids, .count = n}, 1, logits);
+        return;
+    }
+    for (size_t done = 0, some; done < n; done += some) {
+        some = n - done < c->pass->tokens ? n - done : c->pass->tokens;
+        lay_out(c, 0, ids + done, some, 0);
+        forward(m, c, some);
+        model_logits(m, c->pass, 0, some, logits + done * m->config.vocab);
     }
 }

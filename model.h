@@ -148,12 +148,21 @@ void model_finish_gradients(Model *m, Pass *p);
 
 /* ---- decoding ---- */
 
-typedef struct Cache Cache;           /* keys and values of one sequence */
+typedef struct Cache Cache;           /* keys and values of one sequence, or of several that are decoded together */
 Cache *cache_new(const Model *m, size_t ctx);
+/* ctx: of each. */
+Cache *cache_new_many(const Model *m, size_t ctx, size_t sequences);
+size_t cache_bytes(const Model *m, size_t ctx);   /* of one sequence's keys and values */
 void cache_free(Cache *c);
-size_t cache_length(const Cache *c);
+size_t cache_length(const Cache *c);  /* of the first sequence */
 void cache_clear(Cache *c);
 /* Appends n tokens; logits [n, vocab] of each, or of the last only when all is false. Bits equal the training forward's. */
 void model_decode(const Model *m, Cache *c, const int32_t *ids, size_t n, bool all, real *logits);
+/* Appends tokens to several sequences; logits [count, vocab] after the last token of each part. Who else is in the batch changes no bit. */
+typedef struct {
+    size_t sequence, count;
+    const int32_t *ids;
+} Continuation;
+void model_decode_many(const Model *m, Cache *c, const Continuation *parts, size_t count, real *logits);
 
 #endif

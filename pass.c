@@ -215,9 +215,13 @@ void block_forward(const Model *m, Pass *p, size_t layer, size_t N, real *cache_
     const real *keys = k->qkv + w->q, *values = keys + w->kv;
     size_t ldkv = w->qkv;
     if (cache_k) { /* decoding: the new keys and values join the old ones */
-        for (size_t t = 0; t < N; t++) {
-            memcpy(cache_k + p->position[t] * w->kv, keys + t * w->qkv, w->kv * sizeof *keys);
-            memcpy(cache_v + p->position[t] * w->kv, values + t * w->qkv, w->kv * sizeof *values);
+        for (size_t i = 0; i < p->block_count; i++) {
+            AttentionBlock a = p->blocks[i];
+            real *to_k = cache_k + (a.key_row + a.first) * w->kv, *to_v = cache_v + (a.key_row + a.first) * w->kv;
+            for (size_t t = 0; t < a.rows; t++) {
+                memcpy(to_k + t * w->kv, keys + (a.row + t) * w->qkv, w->kv * sizeof *keys);
+                memcpy(to_v + t * w->kv, values + (a.row + t) * w->qkv, w->kv * sizeof *values);
+            }
         }
         keys = cache_k, values = cache_v, ldkv = w->kv;
     }

@@ -89,6 +89,8 @@ int32_t sample_next(Sampler *s, real *logits, const SampleOptions *o, const int3
 
 /* ---- generation ---- */
 
+const char *const stop_names[] = {"tokens", "end", "string", "context", "interrupt"};
+
 /* Bytes at the end of a text that may be the beginning of a character or of a stop string: not to be shown yet. */
 static size_t unsettled(const Buf *text, size_t shown, const GenerateOptions *o) {
     size_t hold = 0;
@@ -130,42 +132,66 @@ static bool text_begun(const Tokenizer *tok, const Ids *ids) {
     return false;
 }
 
-StopReason generate(const Model *m, Tokenizer *tok, Cache *cache, Ids *ids, const GenerateOptions *o, Buf *text) {
-    size_t V = m->config.vocab, shown = text->len, prompt = ids->count;
-    real *logits = mem_new(V, sizeof *logits);
+/* A text with its token more: whether it has ended. */
+static bool write_token(const Model *m, const Tokenizer *tok, Writing *w, int32_t id) {
+    const GenerateOptions *o = &w->options;
+    w->reason = STOP_END;
+    if (is_end(m, tok, id)) return true;
+    ids_push(&w->ids, id);
+    w->made++;
+    if (tok) tokenizer_decode_next(tok, &w->decoding, id, false, &w->text);
+    size_t stop = find_stop(&w->text, w->shown, o);
+    w->reason = STOP_STRING;
+    if (stop != SIZE_MAX) return w->text.len = stop, w->text.data[stop] = 0, true;
+    size_t settled = w->text.len - unsettled(&w->text, w->shown, o);
+    if (o->show && settled > w->shown) o->show(o->context, w->text.data + w->shown, settled - w->shown);
+    w->shown = settled;
+    w->reason = STOP_INTERRUPT;
+    return os_interrupted && !o->whole;
+}
+
+void generate_many(const Model *m, Tokenizer *tok, Cache *cache, Writing *texts, size_t count) {
+    size_t V = m->config.vocab;
+    real *logits = mem_new(size_mul(count, V, "logits"), sizeof *logits);
+    Continuation *parts = mem_new(count, sizeof *parts);
+    bool *ended = mem_new(count, sizeof *ended);
     Sampler *s = sampler_new(V);
-    Decoding state = {.begun = text_begun(tok, ids)};
-    StopReason reason = STOP_TOKENS;
-    assert(prompt >= 1 && cache_length(cache) == 0);
-    for (size_t n = 0; n < o->tokens; n++) {
-        if (ids->count > m->config.ctx) {
-            reason = STOP_CONTEXT;
-            break;
+    cache_clear(cache);
+    for (size_t i = 0; i < count; i++) {
+        Writing *w = &texts[i];
+        assert(w->ids.count >= 1);
+        w->made = 0, w->shown = w->text.len, w->decoding = (Decoding){.begun = text_begun(tok, &w->ids)};
+    }
+    for (size_t active = 1; active;) {
+        active = 0;
+        for (size_t i = 0; i < count; i++) {
+            Writing *w = &texts[i];
+            if (ended[i]) continue;
+            bool full = w->ids.count > m->config.ctx;
+            if (full || w->made >= w->options.tokens) {
+                w->reason = full && w->made < w->options.tokens ? STOP_CONTEXT : STOP_TOKENS;
+                ended[i] = true;
+            } else if (!w->made) parts[active++] = (Continuation){i, w->ids.count, w->ids.data};
+            else parts[active++] = (Continuation){i, 1, w->ids.data + w->ids.count - 1};
         }
-        if (n) model_decode(m, cache, ids->data + ids->count - 1, 1, false, logits);
-        else model_decode(m, cache, ids->data, prompt, false, logits);
-        int32_t id = sample_next(s, logits, &o->sample, ids->data, ids->count, n);
-        if (is_end(m, tok, id)) {
-            reason = STOP_END;
-            break;
-        }
-        ids_push(ids, id);
-        if (tok) tokenizer_decode_next(tok, &state, id, false, text);
-        size_t stop = find_stop(text, shown, o);
-        if (stop != SIZE_MAX) {
-            text->len = stop, text->data[stop] = 0;
-            reason = STOP_STRING;
-            break;
-        }
-        size_t settled = text->len - unsettled(text, shown, o);
-        if (o->show && settled > shown) o->show(o->context, text->data + shown, settled - shown);
-        shown = settled;
-        if (os_interrupted && !o->whole) {
-            reason = STOP_INTERRUPT;
-            break;
+        if (active) model_decode_many(m, cache, parts, active, logits);
+        for (size_t k = 0; k < active; k++) {
+            size_t i = parts[k].sequence;
+            Writing *w = &texts[i];
+            int32_t id = sample_next(s, logits + k * V, &w->options.sample, w->ids.data, w->ids.count, w->draws + w->made);
+            ended[i] = write_token(m, tok, w, id);
         }
     }
-    if (o->show && text->len > shown) o->show(o->context, text->data + shown, text->len - shown);
-    sampler_free(s), mem_free(logits);
-    return reason;
+    for (size_t i = 0; i < count; i++) {
+        Writing *w = &texts[i];
+        if (w->options.show && w->text.len > w->shown) w->options.show(w->options.context, w->text.data + w->shown, w->text.len - w->shown);
+    }
+    sampler_free(s), mem_free(logits), mem_free(parts), mem_free(ended);
+}
+
+StopReason generate(const Model *m, Tokenizer *tok, Cache *cache, Ids *ids, const GenerateOptions *o, Buf *text) {
+    Writing w = {.ids = *ids, .options = *o, .text = *text};
+    generate_many(m, tok, cache, &w, 1);
+    *ids = w.ids, *text = w.text;
+    return w.reason;
 }

@@ -36,7 +36,23 @@ typedef struct {
     bool whole;                       /* an interrupt does not cut it: the text goes into a log */
 } GenerateOptions;
 
-/* Continues ids (of at least one token) through the cache, which must be empty, appending to ids. text: the answer, without end token. */
+/* "tokens", "end", "string", "context", "interrupt" */
+extern const char *const stop_names[];
+
+/* Continues ids (of at least one token) through the cache, appending to ids. text: the answer, without end token. */
 StopReason generate(const Model *m, Tokenizer *tok, Cache *cache, Ids *ids, const GenerateOptions *o, Buf *text);
+
+/* One of several texts that are written together; each gets the bits that it gets alone. */
+typedef struct {
+    Ids ids;                          /* the prompt; what is written is appended */
+    GenerateOptions options;
+    uint64_t draws;                   /* index of its first draw */
+    Buf text;                         /* what is written is appended */
+    StopReason reason;
+    size_t made, shown;               /* tokens; bytes of text that were shown */
+    Decoding decoding;
+} Writing;
+/* The cache has room for as many sequences. */
+void generate_many(const Model *m, Tokenizer *tok, Cache *cache, Writing *texts, size_t count);
 
 #endif

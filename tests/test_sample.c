@@ -334,7 +334,47 @@ static void test_text_is_a_function(void) {
     }
 }
 
+/* Written together or alone, prompts longer than a pass among them, each ending when it ends: the same ids, texts and reasons. */
+static void test_many(void) {
+    enum { MANY = 16 };
+    Config shapes[2] = {small_llama(VOCAB, CTX, 16, 2, 4, 2, 4, 24, true), small_gpt2(VOCAB, CTX, 16, 2, 2, 24, false)};
+    for (int f = 0; f < 2; f++) {
+        Model *m = small_model(shapes[f], true);
+        Writing together[MANY] = {{.draws = 0}};
+        Cache *many = cache_new_many(m, CTX, MANY + 1);
+        for (size_t i = 0; i < MANY; i++) {
+            Writing *w = &together[i];
+            w->options = (GenerateOptions){.sample = {.temperature = i % 2 ? 0.8 : 0, .top_p = 1, .repetition_penalty = 1, .seed = 5}, .tokens = i == 2 ? 1000 : 3 * i};
+            w->draws = (uint64_t)i << 32;
+            size_t length = i % 4 == 3 ? CTX : i % 4 == 2 ? CTX - 2 * i : 1 + 2 * i;
+            for (size_t k = 0; k < length; k++) ids_push(&w->ids, (int32_t)random_below(VOCAB));
+        }
+        Ids prompts[MANY] = {{0}};
+        for (size_t i = 0; i < MANY; i++)
+            for (size_t k = 0; k < together[i].ids.count; k++) ids_push(&prompts[i], together[i].ids.data[k]);
+        generate_many(m, bytes_tokenizer(), many, together, MANY);
+        bool contexts = false;
+        for (size_t i = 0; i < MANY; i++) {
+            Writing alone = {.ids = prompts[i], .options = together[i].options, .draws = together[i].draws};
+            Cache *one = cache_new(m, CTX);
+            generate_many(m, bytes_tokenizer(), one, &alone, 1);
+            CHECK(alone.ids.count == together[i].ids.count && !memcmp(alone.ids.data, together[i].ids.data, alone.ids.count * sizeof *alone.ids.data),
+                  "family %d, text %zu: %zu ids together, %zu alone", f, i, together[i].ids.count, alone.ids.count);
+            CHECK(alone.reason == together[i].reason && alone.text.len == together[i].text.len, "family %d, text %zu", f, i);
+            contexts |= alone.reason == STOP_CONTEXT;
+            cache_free(one), ids_free(&alone.ids), buf_free(&alone.text), ids_free(&together[i].ids), buf_free(&together[i].text);
+        }
+        CHECK(contexts, "one of them reached the context");
+        Writing draws[2] = {{.draws = 0}, {.draws = (uint64_t)1 << 32}};
+        for (int i = 0; i < 2; i++) draws[i].options = together[1].options, draws[i].options.tokens = 30, ids_push(&draws[i].ids, 7);
+        generate_many(m, bytes_tokenizer(), many, draws, 2);
+        CHECK(memcmp(draws[0].ids.data, draws[1].ids.data, 20 * sizeof(int32_t)), "other draws, another text");
+        cache_free(many), model_free(m);
+    }
+}
+
 TESTS({"greedy", test_greedy}, {"penalty", test_penalty}, {"sets", test_sets}, {"ties at the border", test_ties_at_the_border},
       {"draws", test_draws},
       {"ends", test_ends}, {"stop strings", test_stop_strings}, {"characters", test_characters}, {"text before", test_text_before},
-      {"end tokens", test_end_tokens}, {"interrupt", test_interrupt}, {"text is a function", test_text_is_a_function})
+      {"end tokens", test_end_tokens}, {"interrupt", test_interrupt}, {"text is a function", test_text_is_a_function},
+      {"texts written together", test_many})
