@@ -2,7 +2,7 @@
 #include "commands.h"
 #include "gradcheck.h"
 #include "hash.h"
-#include "lora.h"
+#include "opening.h"
 #include "os.h"
 #include "weights.h"
 
@@ -11,8 +11,9 @@
 
 typedef struct {
     Common common;
-    const char *model, *adapter, *ids, *out;
-    bool force, tensors, other_base;
+    ModelFlags model;
+    const char *ids, *out;
+    bool force, tensors;
     size_t elements;
 } Options;
 
@@ -80,10 +81,10 @@ static void check_length(const char *path, size_t length, const Config *c) {
 /* ---- check logits, check grad ---- */
 
 static bool parse_model_flags(Options *o, const char *name, const char *summary, const char *example, int argc, char **argv) {
-    Flag flags[] = {{"--model", FLAG_TEXT, EXECUTION, &o->model, 0, 0, "DIR", "model folder, or a llama2.c .bin", false},
-                    {"--adapter", FLAG_TEXT, EXECUTION, &o->adapter, 0, 0, "DIR",
+    Flag flags[] = {{"--model", FLAG_TEXT, EXECUTION, &o->model.model, 0, 0, "DIR", "model folder, or a llama2.c .bin", false},
+                    {"--adapter", FLAG_TEXT, EXECUTION, &o->model.adapter, 0, 0, "DIR",
                         "an adapter on the model, ours or PEFT's; check grad: its gradients alone", false},
-                    {"--other-base", FLAG_SWITCH, EXECUTION, &o->other_base, 0, 0, NULL, "the adapter may have been trained on another model", false},
+                    {"--other-base", FLAG_SWITCH, EXECUTION, &o->model.other_base, 0, 0, NULL, "the adapter may have been trained on another model", false},
                     {"--ids", FLAG_TEXT, EXECUTION, &o->ids, 0, 0, "FILE.json", "array of equally long rows of token ids", false},
                     {"--out", FLAG_TEXT, EXECUTION, &o->out, 0, 0, "F.safetensors", "file to write", false},
                     {"--force", FLAG_SWITCH, EXECUTION, &o->force, 0, 0, NULL, "replace the file when it exists", false},
@@ -104,8 +105,7 @@ static int check_logits(int argc, char **argv) {
                            "finetune check logits --model demo-out/base --ids ids.json --out logits.safetensors", argc, argv))
         return 0;
     if (!o.out) bad_input("check logits needs --out F.safetensors");
-    Model *m = model_load(o.model, true);
-    if (o.adapter) adapter_load(m, o.adapter, o.model, o.other_base);
+    Model *m = open_weights(&o.model, true);
     const Config *c = &m->config;
     IdRows ids = read_ids(o.ids, c, 1);
     check_length(o.ids, ids.length, c);
@@ -171,8 +171,7 @@ static int check_grad(int argc, char **argv) {
 #ifndef REAL_F64
     if (!o.out) return os_run_beside("finetune-f64", "check", "grad", argc, argv);
 #endif
-    Model *m = model_load(o.model, false);
-    if (o.adapter) adapter_load(m, o.adapter, o.model, o.other_base);
+    Model *m = open_weights(&o.model, false);
     IdRows ids = read_ids(o.ids, &m->config, 2);
     size_t pairs = ids.length - 1;
     check_length(o.ids, pairs, &m->config);

@@ -1,16 +1,18 @@
 /* eval: loss and bits per byte of a text, or the score on a task. */
 #include "commands.h"
 #include "eval.h"
+#include "opening.h"
+#include "os.h"
 #include "sample.h"
 #include "stats.h"
-#include "weights.h"
 
 #include <stdio.h>
 #include <string.h>
 
 typedef struct {
     Common common;
-    const char *model, *tokenizer, *data, *score, *answers;
+    ModelFlags model;
+    const char *data, *score, *answers;
     size_t ctx;
     bool force;
 } Options;
@@ -24,7 +26,7 @@ static int score_text(const Options *o, const Model *m, Tokenizer *tok) {
     if (!c.pairs) bad_input("%s: no two tokens follow each other: nothing to score", o->data);
     Pass *p = pass_new(m, ctx > EVAL_TOKENS ? ctx : EVAL_TOKENS, false, false);
     TextScore s = score_corpus(m, p, &c, tok);
-    if (!is_finite(score_loss(&s))) work_failed("%s: the loss of %s is not finite: the model's weights are not usable", o->model, o->data);
+    if (!is_finite(score_loss(&s))) work_failed("%s: the loss of %s is not finite: the model's weights are not usable", o->model.model, o->data);
     ResultLine r = result_begin(o->common.json);
     result_number(&r, "loss", score_loss(&s));
     if (s.bytes) result_number(&r, "bpb", score_bpb(&s));
@@ -54,17 +56,13 @@ static Buf answer(const Answerer *a, const TaskRow *row, const char *path) {
     static const char *const line_end[] = {"\n"};
     Ids ids = {0}, right = {0};
     Buf text = {0};
-    int32_t bos = a->m->config.bos >= 0 ? a->m->config.bos : tokenizer_bos(a->tok);
-    if (bos >= 0) ids_push(&ids, bos);
-    tokenizer_encode(a->tok, row->prompt, strlen(row->prompt), false, &ids);
+    encode_beginning(a->tok, row->prompt, strlen(row->prompt), path, &ids);
     tokenizer_encode(a->tok, row->completion, strlen(row->completion), false, &right);
-    if (!ids.count) bad_input("%s: line %zu: the prompt is empty and the tokenizer has no token that begins a text", path, row->line);
     if (ids.count > a->m->config.ctx)
         bad_input("%s: line %zu: the prompt has %zu tokens, the model's context is %zu", path, row->line, ids.count, a->m->config.ctx);
     const char *first = row->completion + strspn(row->completion, " \t\r\n");
     GenerateOptions g = {.sample = {.repetition_penalty = 1, .top_p = 1}, .tokens = right.count + 8, .stops = line_end,
         .stop_count = strchr(first, '\n') ? 0 : 1};
-    cache_clear(a->cache);
     generate(a->m, a->tok, a->cache, &ids, &g, &text);
     if (!text.data) buf_str(&text, "");
     ids_free(&ids), ids_free(&right);
@@ -106,8 +104,7 @@ static int score_exact(const Options *o, const Model *m, Tokenizer *tok) {
 
 int cmd_eval(int argc, char **argv) {
     Options o = {.common = {.seed = 1}};
-    Flag flags[] = {{"--model", FLAG_TEXT, EXECUTION, &o.model, 0, 0, "DIR", "model folder, or a llama2.c .bin", false},
-                    {"--tokenizer", FLAG_TEXT, EXECUTION, &o.tokenizer, 0, 0, "PATH", "when the model folder holds none", false},
+    Flag flags[] = {MODEL_FLAGS(o.model),
                     {"--data", FLAG_TEXT, EXECUTION, &o.data, 0, 0, "FILE", "text, or rows {\"prompt\",\"completion\"} with --score", false},
                     {"--score", FLAG_TEXT, DEFINING, &o.score, 0, 0, "NAME", "exact: rows are answered greedily and compared", false},
                     {"--answers", FLAG_TEXT, EXECUTION, &o.answers, 0, 0, "FILE", "with --score: every row's answer, as JSONL", false},
@@ -123,11 +120,8 @@ int cmd_eval(int argc, char **argv) {
     if (o.score && strcmp(o.score, "exact")) bad_input("--score: unknown value \"%s\": exact", o.score);
     if (o.answers && os_exists(o.answers) && !o.force) bad_input("%s exists: name another --answers, or add --force to replace it", o.answers);
     cli_threads(&o.common);
-    Model *m = model_load(o.model, true);
+    Model *m = open_weights(&o.model, true);
     if (o.ctx > m->config.ctx) bad_input("--ctx %zu is longer than the model's context of %zu", o.ctx, m->config.ctx);
-    if (!o.tokenizer && str_ends(o.model, ".bin")) bad_input("%s holds no tokenizer: name one with --tokenizer", o.model);
-    Tokenizer *tok = tokenizer_load(o.tokenizer ? o.tokenizer : o.model);
-    if (tokenizer_size(tok) > m->config.vocab)
-        bad_input("%s: its %zu tokens do not fit the model's vocabulary of %zu", o.tokenizer ? o.tokenizer : o.model, tokenizer_size(tok), m->config.vocab);
+    Tokenizer *tok = open_tokenizer(&o.model, m, true);
     return o.score ? score_exact(&o, m, tok) : score_text(&o, m, tok);
 }

@@ -1,15 +1,16 @@
 /* generate: text from a prompt, streamed as it comes. */
 #include "commands.h"
+#include "opening.h"
 #include "os.h"
 #include "sample.h"
-#include "weights.h"
 
 #include <stdio.h>
 #include <string.h>
 
 typedef struct {
     Common common;
-    const char *model, *tokenizer, *file, *stop;
+    ModelFlags model;
+    const char *file, *stop;
     size_t tokens, samples, top_k, ctx;
     double temperature, top_p, min_p, repetition_penalty;
     bool greedy, no_echo, separators;
@@ -58,21 +59,12 @@ static void print_json(const Buf *text, size_t tokens, const char *reason) {
 }
 
 static int run(const Options *o, const Command *c) {
-    static const char *const reasons[] = {"tokens", "end", "string", "context", "interrupt"};
-    Model *m = model_load(o->model, true);
-    const char *tokenizer = o->tokenizer ? o->tokenizer : o->model;
-    if (!o->tokenizer && str_ends(tokenizer, ".bin")) bad_input("%s holds no tokenizer: name one with --tokenizer", o->model);
-    Tokenizer *tok = tokenizer_load(tokenizer);
-    if (tokenizer_size(tok) > m->config.vocab)
-        bad_input("%s: its %zu tokens do not fit the model's vocabulary of %zu: name the tokenizer of this model with --tokenizer", tokenizer,
-                  tokenizer_size(tok), m->config.vocab);
+    Model *m = open_weights(&o->model, true);
+    Tokenizer *tok = open_tokenizer(&o->model, m, true);
     Buf prompt = read_prompt(o, c);
     Ids ids = {0};
     const char *stops[64];
-    int32_t bos = m->config.bos >= 0 ? m->config.bos : tokenizer_bos(tok);
-    if (bos >= 0) ids_push(&ids, bos);
-    tokenizer_encode(tok, prompt.data ? prompt.data : "", prompt.len, false, &ids);
-    if (!ids.count) bad_input("generate: the prompt is empty and the tokenizer has no token that begins a text: give a prompt");
+    encode_beginning(tok, prompt.data ? prompt.data : "", prompt.len, "generate: the prompt", &ids);
     if (ids.count > m->config.ctx)
         bad_input("generate: the prompt has %zu tokens, the model's context is %zu: shorten it", ids.count, m->config.ctx);
     GenerateOptions g = {.sample = {.temperature = o->greedy ? 0 : o->temperature, .top_k = o->top_k, .top_p = o->top_p, .min_p = o->min_p,
@@ -85,13 +77,12 @@ static int run(const Options *o, const Command *c) {
     for (size_t i = 0; i < o->samples && !os_interrupted; i++) {
         Buf text = {0};
         ids.count = prompt_tokens;
-        cache_clear(cache);
         g.sample.seed = (uint32_t)(o->common.seed + i);
         if (!o->common.json && !o->no_echo) out_bytes(prompt.data ? prompt.data : "", prompt.len);
         double started = os_seconds();
         StopReason reason = generate(m, tok, cache, &ids, &g, &text);
         double seconds = os_seconds() - started;
-        if (o->common.json) print_json(&text, ids.count - prompt_tokens, reasons[reason]);
+        if (o->common.json) print_json(&text, ids.count - prompt_tokens, stop_names[reason]);
         else out_text(o->separators ? END_OF_TEXT "\n" : "\n");
         out_flush();
         if (reason == STOP_CONTEXT) fprintf(stderr, "generate: stopped at the model's context of %zu tokens\n", m->config.ctx);
@@ -104,8 +95,7 @@ static int run(const Options *o, const Command *c) {
 int cmd_generate(int argc, char **argv) {
     Options o = {.tokens = 256, .samples = 1, .temperature = 0.8, .top_p = 0.95, .repetition_penalty = 1, .common = {.seed = 1}};
     Flag flags[] = {
-        {"--model", FLAG_TEXT, EXECUTION, &o.model, 0, 0, "DIR", "model folder, or a llama2.c .bin", false},
-        {"--tokenizer", FLAG_TEXT, EXECUTION, &o.tokenizer, 0, 0, "PATH", "when the model folder holds none", false},
+        MODEL_FLAGS(o.model),
         {"--prompt-file", FLAG_TEXT, EXECUTION, &o.file, 0, 0, "FILE", "prompt from a file", false},
         {"--tokens", FLAG_SIZE, DEFINING, &o.tokens, 1, 1e9, "N", "at most so many new tokens", false},
         {"--samples", FLAG_SIZE, DEFINING, &o.samples, 1, 1e9, "N", "texts, sample i with seed + i", false},

@@ -4,6 +4,7 @@
 #include "examples.h"
 #include "hash.h"
 #include "lora.h"
+#include "opening.h"
 #include "train.h"
 #include "weights.h"
 
@@ -50,11 +51,7 @@ static Model *open_model(const Options *o, const Command *c, Tokenizer **tok) {
         if (cli_given(c, only_lora[i]) && !adapted) bad_input("%s belongs to an adapter: add --lora", only_lora[i]);
     if (o->lora && o->adapter) bad_input("--lora begins an adapter, --adapter goes on with one: give one of them");
     Model *m = model_load(o->model, adapted);
-    bool bin = str_ends(o->model, ".bin");
-    char *path = bin ? NULL : os_join(o->model, "tokenizer.json"), *spm = bin ? NULL : os_join(o->model, "tokenizer.model");
-    if (o->tokenizer || (path && (os_exists(path) || os_exists(spm)))) *tok = tokenizer_load(o->tokenizer ? o->tokenizer : o->model);
-    if (*tok && tokenizer_size(*tok) > m->config.vocab)
-        bad_input("%s: its %zu tokens do not fit the model's vocabulary of %zu", o->tokenizer ? o->tokenizer : o->model, tokenizer_size(*tok), m->config.vocab);
+    *tok = open_tokenizer(&(ModelFlags){.model = o->model, .tokenizer = o->tokenizer}, m, false);
     if (o->lora) {
         LoraOptions l = lora_options(o, m, *tok);
         lora_attach(m, &l);
@@ -66,7 +63,6 @@ static Model *open_model(const Options *o, const Command *c, Tokenizer **tok) {
         adapter_set_base(m, o->model);
     }
     if (o->freeze) model_freeze(m, o->freeze);
-    mem_free(path), mem_free(spm);
     return m;
 }
 

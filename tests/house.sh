@@ -21,7 +21,7 @@ base.h os.h base.c os_system.h os.c decimal.h json.h hash.h progress.h
 matmul.h kernel.h matmul.c ops.h attention.h
 linear.h model.h pattern.h lora.h model.c pass.h gradcheck.h merge.h optim.h
 unicode_data.h unicode.h pretokenize.h tokenizer.h tokenizer_parts.h tokenizer.c
-weights.h hf.h cli.h dataset.h jinja.h rows.h overlap.h chat.h chat_parts.h chat.c examples.h eval.h sample.h
+weights.h hf.h cli.h opening.h dataset.h jinja.h rows.h overlap.h chat.h chat_parts.h chat.c examples.h eval.h sample.h
 run.h peft.h train.h
 tinystories/tinystories.h tinystories/world.h
 commands.h"
