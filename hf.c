@@ -83,7 +83,7 @@ static void check_tied_head(const StTensor *head, const StTensor *embedding, con
 }
 
 static void load_tensors(Model *m, const SafeTensors *s, const char *dir, bool keep_16bit) {
-    const HfFamily *family = hf_family(m->config.family);
+    const HfFamily *family = hf_family(&m->config);
     const StTensor *head = m->config.tied ? st_find(s, "lm_head.weight") : NULL;
     bool *used = mem_new(st_count(s), sizeof *used);
     for (size_t i = 0; i < m->count; i++) {
@@ -109,7 +109,7 @@ static void load_tensors(Model *m, const SafeTensors *s, const char *dir, bool k
 
 static Model *load_folder(const char *dir, bool keep_16bit) {
     Config config = config_load(dir);
-    const HfFamily *family = hf_family(config.family);
+    const HfFamily *family = hf_family(&config);
     SafeTensors *s = st_open(dir);
     char *full = str_format("%s%s", family->prefix, family->embedding);
     config.bare_names = !st_find(s, full) && st_find(s, family->embedding);

@@ -6,6 +6,7 @@
 
 typedef struct {
     Family family;
+    Dialect dialect;
     const char *model_type, *architecture;
     const char *prefix;                  /* of every tensor but the head; a folder may have saved the model without it */
     const char *embedding;               /* a tensor that every such model has, without the prefix */
@@ -14,7 +15,9 @@ typedef struct {
     void (*write)(JsonWriter *w, const Config *c);
 } HfFamily;
 
-const HfFamily *hf_family(Family family);
+const HfFamily *hf_family(const Config *c);
+/* bad_input for a key of config.json that may change the arithmetic and is read by nobody here. */
+void hf_check_keys(const JsonDoc *doc, Family family);
 
 /* The text of config.json and generation_config.json; free each. */
 Buf hf_config_text(const Config *c);

@@ -118,7 +118,7 @@ static void write_eos(JsonWriter *w, const Config *c) {
 
 static void write_architecture(JsonWriter *w, const Config *c) {
     jw_array(w, "architectures");
-    jw_string(w, NULL, hf_family(c->family)->architecture);
+    jw_string(w, NULL, hf_family(c)->architecture);
     jw_end_array(w);
 }
 
@@ -204,25 +204,54 @@ static void read_rope(const JsonDoc *doc, Config *c) {
     if (!(c->rope_low < c->rope_high)) refuse(doc, json_get(rope, "high_freq_factor"), "high_freq_factor", "more than low_freq_factor");
 }
 
+/* Attention to the last `sliding_window` tokens alone is not supported; where that is the whole context it is no restriction. Mistral has a
+ * window unless its config says null; the Qwens have one where use_sliding_window is true, in the layers that layer_types names or from
+ * max_window_layers on. */
+static void refuse_window(const JsonDoc *doc, const Config *c) {
+    static const char remedy[] = "no window: a model that attends to the last tokens alone is not supported; with max_position_embeddings no "
+                                 "larger than the window it can be used, for texts as short as that";
+    const Json *root = json_root(doc), *window = json_get(root, "sliding_window"), *types = json_get(root, "layer_types");
+    bool qwen = c->dialect == DIALECT_QWEN2 || c->dialect == DIALECT_QWEN3;
+    bool used = qwen ? json_bool(doc, root, "use_sliding_window", false) : c->dialect == DIALECT_MISTRAL && !(window && window->kind == JSON_NULL);
+    if (used && (size_t)json_int(doc, root, "sliding_window", 1, INT64_MAX, 4096) < c->ctx) {
+        if (window) refuse(doc, window, "sliding_window", remedy);
+        bad_input("%s: there is no \"sliding_window\", which means 4096 in this family: expected null or at least max_position_embeddings (%zu)",
+                  json_name(doc), c->ctx);
+    }
+    if (!types || types->kind == JSON_NULL) return;
+    if (types->kind != JSON_ARRAY) refuse(doc, types, "layer_types", "a list");
+    for (size_t i = 0; i < types->count; i++) {
+        bool window_type = json_is(&types->items[i], "sliding_attention") && used; /* as wide as the context */
+        if (!json_is(&types->items[i], "full_attention") && !window_type)
+            refuse(doc, &types->items[i], "layer_types", "full_attention in every layer");
+    }
+}
+
+/* Biases: Llama says by attention_bias, of all four; Qwen2 has them on q, k and v without saying so; Qwen3 as Llama; Mistral has none. */
 static void read_llama(const JsonDoc *doc, Config *c) {
     const Json *root = json_root(doc);
-    read_common(doc, c, 1, 2, false);
+    bool llama = c->dialect == DIALECT_LLAMA, mistral = c->dialect == DIALECT_MISTRAL, qwen2 = c->dialect == DIALECT_QWEN2;
+    read_common(doc, c, llama || mistral ? 1 : -1, llama || mistral ? 2 : -1, false);
     c->ctx = size_needed(doc, "max_position_embeddings", MAX_CTX);
     c->dim = size_needed(doc, "hidden_size", MAX_DIM);
     c->layers = size_needed(doc, "num_hidden_layers", MAX_LAYERS);
     c->heads = size_needed(doc, "num_attention_heads", MAX_HEADS);
-    c->kv_heads = size_or(doc, "num_key_value_heads", MAX_HEADS, c->heads);
-    c->head_dim = size_or(doc, "head_dim", MAX_DIM, 0);
+    c->kv_heads = size_or(doc, "num_key_value_heads", MAX_HEADS, !json_get(root, "num_key_value_heads") && mistral ? 8 : c->heads);
+    c->head_dim = size_or(doc, "head_dim", MAX_DIM, c->dialect == DIALECT_QWEN3 ? 128 : 0);
     if (!c->head_dim && c->dim % c->heads)
         bad_input("%s: hidden_size %zu is no multiple of num_attention_heads %zu, and there is no head_dim", json_name(doc), c->dim,
                   c->heads);
     if (!c->head_dim) c->head_dim = c->dim / c->heads;
     c->ffn = size_needed(doc, "intermediate_size", MAX_FFN);
     c->norm_eps = positive(doc, root, "rms_norm_eps", 1e-6);
-    c->qkv_bias = c->out_bias = json_bool(doc, root, "attention_bias", false);
-    c->mlp_bias = json_bool(doc, root, "mlp_bias", false);
-    if (strcmp(json_string(doc, root, "hidden_act", "silu"), "silu")) refuse(doc, json_get(root, "hidden_act"), "hidden_act", "silu");
+    c->qkv_bias = c->out_bias = (llama || c->dialect == DIALECT_QWEN3) && json_bool(doc, root, "attention_bias", false);
+    c->qkv_bias |= qwen2;
+    c->mlp_bias = llama && json_bool(doc, root, "mlp_bias", false);
+    c->qk_norm = c->dialect == DIALECT_QWEN3;
+    const char *act = json_string(doc, root, "hidden_act", "silu");
+    if (strcmp(act, "silu") && strcmp(act, "swish")) refuse(doc, json_get(root, "hidden_act"), "hidden_act", "silu");
     read_rope(doc, c);
+    refuse_window(doc, c);
 }
 
 static void write_scaling(JsonWriter *w, const Config *c) {
@@ -253,9 +282,10 @@ static void write_rope(JsonWriter *w, const Config *c) {
 }
 
 static void write_llama(JsonWriter *w, const Config *c) {
-    assert(c->qkv_bias == c->out_bias);
+    const HfFamily *family = hf_family(c);
+    bool qwen = family->dialect == DIALECT_QWEN2 || family->dialect == DIALECT_QWEN3, llama = family->dialect == DIALECT_LLAMA;
     write_architecture(w, c);
-    jw_bool(w, "attention_bias", c->qkv_bias);
+    if (family->dialect != DIALECT_MISTRAL && family->dialect != DIALECT_QWEN2) jw_bool(w, "attention_bias", c->qkv_bias);
     write_double(w, "attention_dropout", 0);
     write_id(w, "bos_token_id", c->bos);
     jw_string(w, "dtype", dtype_name(c));
@@ -266,30 +296,43 @@ static void write_llama(JsonWriter *w, const Config *c) {
     write_double(w, "initializer_range", c->init_std);
     jw_uint(w, "intermediate_size", c->ffn);
     jw_uint(w, "max_position_embeddings", c->ctx);
-    jw_bool(w, "mlp_bias", c->mlp_bias);
-    jw_string(w, "model_type", "llama");
+    if (llama) jw_bool(w, "mlp_bias", c->mlp_bias);
+    jw_string(w, "model_type", family->model_type);
     jw_uint(w, "num_attention_heads", c->heads);
     jw_uint(w, "num_hidden_layers", c->layers);
     jw_uint(w, "num_key_value_heads", c->kv_heads);
     write_id(w, "pad_token_id", c->pad);
     write_double(w, "rms_norm_eps", c->norm_eps);
     write_rope(w, c);
+    if (!llama) jw_null(w, "sliding_window");
     jw_bool(w, "tie_word_embeddings", c->tied);
     jw_string(w, "torch_dtype", dtype_name(c));
+    if (qwen) jw_bool(w, "use_sliding_window", false);
     jw_uint(w, "vocab_size", c->vocab);
 }
 
 /* ---- the families ---- */
 
+#define LLAMA_NAMES "model.", "embed_tokens.weight", {".rotary_emb.inv_freq"}, read_llama, write_llama
 static const HfFamily families[] = {
-    {FAMILY_GPT2, "gpt2", "GPT2LMHeadModel", "transformer.", "wte.weight", {".attn.bias", ".attn.masked_bias"}, read_gpt2, write_gpt2},
-    {FAMILY_LLAMA, "llama", "LlamaForCausalLM", "model.", "embed_tokens.weight", {".rotary_emb.inv_freq"}, read_llama, write_llama},
+    {FAMILY_GPT2, DIALECT_LLAMA, "gpt2", "GPT2LMHeadModel", "transformer.", "wte.weight", {".attn.bias", ".attn.masked_bias"}, read_gpt2, write_gpt2},
+    {FAMILY_LLAMA, DIALECT_LLAMA, "llama", "LlamaForCausalLM", LLAMA_NAMES},
+    {FAMILY_LLAMA, DIALECT_MISTRAL, "mistral", "MistralForCausalLM", LLAMA_NAMES},
+    {FAMILY_LLAMA, DIALECT_QWEN2, "qwen2", "Qwen2ForCausalLM", LLAMA_NAMES},
+    {FAMILY_LLAMA, DIALECT_QWEN3, "qwen3", "Qwen3ForCausalLM", LLAMA_NAMES},
 };
 enum { FAMILIES = sizeof families / sizeof *families };
 
-const HfFamily *hf_family(Family family) {
+/* The name under which transformers computes just this. What a config was called when it was read stays, where it can be called so. */
+const HfFamily *hf_family(const Config *c) {
+    Dialect dialect = c->family == FAMILY_GPT2                             ? DIALECT_LLAMA
+                      : c->qk_norm                                         ? DIALECT_QWEN3
+                      : c->qkv_bias != c->out_bias                         ? DIALECT_QWEN2
+                      : c->dialect == DIALECT_MISTRAL && !c->qkv_bias && !c->mlp_bias ? DIALECT_MISTRAL
+                                                                           : DIALECT_LLAMA;
+    assert(!(c->mlp_bias && dialect != DIALECT_LLAMA && c->family == FAMILY_LLAMA) && "no class of transformers has these biases");
     for (size_t i = 0; i < FAMILIES; i++)
-        if (families[i].family == family) return &families[i];
+        if (families[i].family == c->family && families[i].dialect == dialect) return &families[i];
     assert(!"every family is in the table");
     return NULL;
 }
@@ -329,8 +372,9 @@ Config config_load(const char *dir) {
     if (quantization && quantization->kind != JSON_NULL)
         bad_input("%s: line %zu: \"quantization_config\": quantized weights are not read: take the model in f32, f16 or bf16", path,
                   quantization->line);
-    Config c = {.family = family->family};
+    Config c = {.family = family->family, .dialect = family->dialect};
     family->read(doc, &c);
+    hf_check_keys(doc, c.family);
     json_free(doc);
     mem_free(path);
     read_generation(dir, &c);
@@ -340,7 +384,7 @@ Config config_load(const char *dir) {
 Buf hf_config_text(const Config *c) {
     JsonWriter w = {.pretty = true};
     jw_object(&w, NULL);
-    hf_family(c->family)->write(&w, c);
+    hf_family(c)->write(&w, c);
     jw_end_object(&w);
     buf_char(&w.text, '\n');
     return w.text;

@@ -48,12 +48,12 @@ static char *tensor_name(const Config *c, const char *module, const char *leaf) 
     return str_format("%s%s.%s", prefix, module, leaf);
 }
 
-static Norm norm_new(Model *m, char *module) {
+static Norm norm_new(Model *m, char *module, size_t width) {
     const Config *c = &m->config;
     Norm n = {0};
-    n.w = param_new(m, tensor_name(c, module, "weight"), 1, c->dim, 1, 0);
+    n.w = param_new(m, tensor_name(c, module, "weight"), 1, width, 1, 0);
     n.w->init_one = true;
-    if (c->family == FAMILY_GPT2) n.b = param_new(m, tensor_name(c, module, "bias"), 1, c->dim, 1, 0);
+    if (c->family == FAMILY_GPT2) n.b = param_new(m, tensor_name(c, module, "bias"), 1, width, 1, 0);
     mem_free(module);
     return n;
 }
@@ -71,10 +71,10 @@ static Linear linear_new(Model *m, char *module, size_t in, size_t out, bool bia
 
 static void block_gpt2(Model *m, Block *b, size_t i, double std, double std_out) {
     const Config *c = &m->config;
-    b->norm1 = norm_new(m, str_format("h.%zu.ln_1", i));
+    b->norm1 = norm_new(m, str_format("h.%zu.ln_1", i), c->dim);
     b->qkv[b->qkv_count++] = linear_new(m, str_format("h.%zu.attn.c_attn", i), c->dim, 3 * c->dim, true, std);
     b->out = linear_new(m, str_format("h.%zu.attn.c_proj", i), c->dim, c->dim, true, std_out);
-    b->norm2 = norm_new(m, str_format("h.%zu.ln_2", i));
+    b->norm2 = norm_new(m, str_format("h.%zu.ln_2", i), c->dim);
     b->in[b->in_count++] = linear_new(m, str_format("h.%zu.mlp.c_fc", i), c->dim, c->ffn, true, std);
     b->down = linear_new(m, str_format("h.%zu.mlp.c_proj", i), c->ffn, c->dim, true, std_out);
 }
@@ -83,12 +83,16 @@ static void block_llama(Model *m, Block *b, size_t i, double std, double std_out
     const Config *c = &m->config;
     size_t q = c->heads * c->head_dim, kv = c->kv_heads * c->head_dim;
     static const char *const qkv[] = {"q", "k", "v"}, *const in[] = {"gate", "up"};
-    b->norm1 = norm_new(m, str_format("layers.%zu.input_layernorm", i));
+    b->norm1 = norm_new(m, str_format("layers.%zu.input_layernorm", i), c->dim);
     for (; b->qkv_count < 3; b->qkv_count++)
         b->qkv[b->qkv_count] =
             linear_new(m, str_format("layers.%zu.self_attn.%s_proj", i, qkv[b->qkv_count]), c->dim, b->qkv_count ? kv : q, c->qkv_bias, std);
     b->out = linear_new(m, str_format("layers.%zu.self_attn.o_proj", i), q, c->dim, c->out_bias, std_out);
-    b->norm2 = norm_new(m, str_format("layers.%zu.post_attention_layernorm", i));
+    if (c->qk_norm) {
+        b->q_norm = norm_new(m, str_format("layers.%zu.self_attn.q_norm", i), c->head_dim);
+        b->k_norm = norm_new(m, str_format("layers.%zu.self_attn.k_norm", i), c->head_dim);
+    }
+    b->norm2 = norm_new(m, str_format("layers.%zu.post_attention_layernorm", i), c->dim);
     for (; b->in_count < 2; b->in_count++)
         b->in[b->in_count] = linear_new(m, str_format("layers.%zu.mlp.%s_proj", i, in[b->in_count]), c->dim, c->ffn, c->mlp_bias, std);
     b->down = linear_new(m, str_format("layers.%zu.mlp.down_proj", i), c->ffn, c->dim, c->mlp_bias, std_out);
@@ -123,7 +127,7 @@ Model *model_new(const Config *config, const char *where) {
     if (gpt2) m->pos = param_new(m, tensor_name(c, "wpe", "weight"), 2, c->ctx, c->dim, (real)std);
     m->blocks = mem_new(c->layers, sizeof *m->blocks);
     for (size_t i = 0; i < c->layers; i++) (gpt2 ? block_gpt2 : block_llama)(m, &m->blocks[i], i, std, std_out);
-    m->norm_f = norm_new(m, str_copy(gpt2 ? "ln_f" : "norm"));
+    m->norm_f = norm_new(m, str_copy(gpt2 ? "ln_f" : "norm"), c->dim);
     m->head = (Linear){.in = c->dim, .out = c->vocab, .w = m->tok};
     if (!c->tied) m->head.w = param_new(m, str_copy("lm_head.weight"), 2, c->vocab, c->dim, (real)std);
     if (!gpt2) {

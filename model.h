@@ -2,7 +2,7 @@
  *
  *     x = tok[id] (+ pos[t])                                            position: learned rows (GPT-2) or RoPE on q and k (Llama)
  *     for each block:
- *         x += out( attention( qkv( norm1(x) ) ) )                      norm: LayerNorm or RMSNorm
+ *         x += out( attention( qkv( norm1(x) ) ) )                      norm: LayerNorm or RMSNorm (Qwen3: also of each head of q and k)
  *         x += down( act( in( norm2(x) ) ) )                            activation: tanh-GELU or SiLU(gate)·up
  *     logits = head( norm_f(x) )
  *
@@ -15,6 +15,9 @@
 
 typedef enum { FAMILY_GPT2, FAMILY_LLAMA } Family;
 
+/* What config.json calls a model of the Llama family. The arithmetic is in the settings below; this is its name in files. */
+typedef enum { DIALECT_LLAMA, DIALECT_MISTRAL, DIALECT_QWEN2, DIALECT_QWEN3 } Dialect;
+
 /* How RoPE's frequencies are stretched (Llama 3.1's "llama3", "linear"), beside theta. */
 typedef enum { ROPE_PLAIN, ROPE_LINEAR, ROPE_LLAMA3 } RopeKind;
 
@@ -22,9 +25,11 @@ enum { MAX_EOS = 8 };
 
 typedef struct {
     Family family;
+    Dialect dialect;
     size_t vocab, ctx, dim, layers, heads, kv_heads, head_dim, ffn;
     bool tied;                        /* the head is the embedding */
     bool qkv_bias, out_bias, mlp_bias;
+    bool qk_norm;                     /* Qwen3: RMSNorm of each head of q and of k */
     double norm_eps;
     double rope_theta;
     RopeKind rope_kind;
@@ -42,6 +47,7 @@ typedef struct {
 
 typedef struct {
     Norm norm1, norm2;
+    Norm q_norm, k_norm;              /* of heads; w NULL: none */
     Linear qkv[3];                    /* Llama: q, k, v; GPT-2: c_attn alone. Their outputs lie side by side: q | k | v */
     Linear out;
     Linear in[2];                     /* Llama: gate, up; GPT-2: c_fc alone */

@@ -3,6 +3,8 @@
 #include "parallel.h"
 #include "simd.h"
 
+#include <string.h>
+
 /* A loop over a row in steps of sixteen, then once over the tail of `n` lanes: BODY sees i, n and FULL. The tail's lanes beyond the
  * row are neither read nor written, and where BODY adds to an accumulator it goes through v16_first, so those lanes keep their value. */
 #define V16_LOAD(p) (n == LANES ? v16_load(p) : v16_load_n(p, n))
@@ -80,25 +82,26 @@ void norm_again(real *y, const real *mean, const real *rstd, const real *x, cons
     }
 }
 
-/* dx of both norms: mean NULL is RMSNorm. */
+/* dx of one row of both norms: mean NULL is RMSNorm. */
+static void norm_backward_row(real *dx, const real *dy, const real *x, const real *gain, const real *mean, real rstd, size_t C) {
+    V16 mu = v16_set(mean ? *mean : 0), r = v16_set(rstd), sum_q = v16_set(0), sum_qh = v16_set(0);
+    EACH_V16(C) {
+        V16 q = v16_mul(V16_LOAD(dy + i), V16_LOAD(gain + i)), h = normal(x, i, n, mu, r);
+        V16_ACCUMULATE(sum_q, v16_add(sum_q, q));
+        V16_ACCUMULATE(sum_qh, v16_fma(q, h, sum_qh));
+    }
+    V16 mean_q = v16_set(mean ? v16_total(sum_q) / (real)C : 0), mean_qh = v16_set(v16_total(sum_qh) / (real)C);
+    EACH_V16(C) {
+        V16 q = v16_mul(V16_LOAD(dy + i), V16_LOAD(gain + i)), h = normal(x, i, n, mu, r);
+        V16 t = v16_sub(v16_sub(q, mean_q), v16_mul(h, mean_qh));
+        V16_STORE(dx + i, v16_fma(r, t, V16_LOAD(dx + i)));
+    }
+}
+
 static void norm_backward_dx(real *dx, const real *dy, const real *x, const real *gain, const real *mean, const real *rstd, size_t N, size_t C) {
     PARALLEL_FOR(N * C > WORTH_THREADS)
-    for (size_t row = 0; row < N; row++) {
-        const real *dyr = dy + row * C, *xr = x + row * C;
-        real *dxr = dx + row * C;
-        V16 mu = v16_set(mean ? mean[row] : 0), r = v16_set(rstd[row]), sum_q = v16_set(0), sum_qh = v16_set(0);
-        EACH_V16(C) {
-            V16 q = v16_mul(V16_LOAD(dyr + i), V16_LOAD(gain + i)), h = normal(xr, i, n, mu, r);
-            V16_ACCUMULATE(sum_q, v16_add(sum_q, q));
-            V16_ACCUMULATE(sum_qh, v16_fma(q, h, sum_qh));
-        }
-        V16 mean_q = v16_set(mean ? v16_total(sum_q) / (real)C : 0), mean_qh = v16_set(v16_total(sum_qh) / (real)C);
-        EACH_V16(C) {
-            V16 q = v16_mul(V16_LOAD(dyr + i), V16_LOAD(gain + i)), h = normal(xr, i, n, mu, r);
-            V16 t = v16_sub(v16_sub(q, mean_q), v16_mul(h, mean_qh));
-            V16_STORE(dxr + i, v16_fma(r, t, V16_LOAD(dxr + i)));
-        }
-    }
+    for (size_t row = 0; row < N; row++)
+        norm_backward_row(dx + row * C, dy + row * C, x + row * C, gain, mean ? mean + row : NULL, rstd[row], C);
 }
 
 /* Threads own blocks of 16 columns; each column is one double chain over rows. */
@@ -130,6 +133,40 @@ void layernorm_backward(real *dx, double *dgain, double *dbias, const real *dy, 
 void rmsnorm_backward(real *dx, double *dgain, const real *dy, const real *x, const real *gain, const real *rstd, size_t N, size_t C) {
     norm_backward_dx(dx, dy, x, gain, NULL, rstd, N, C);
     if (dgain) norm_backward_gain(dgain, NULL, dy, x, NULL, rstd, N, C);
+}
+
+/* ---- norms of heads -------------------------------------------------------------------------------------------------------
+ * What     Qwen3 takes the RMSNorm of each head of q and of k before they are turned: scores cannot grow without bound
+ * Shapes   x, raw [N, heads, D], x with row stride ld; gain [D], the same for all heads; rstd [N, heads]
+ * Forward  y = x r gain,  r = 1/sqrt(mean x² + eps)
+ * Backward RMSNorm's, a row being one head of one token
+ * Saved    x as it was (it lies among q | k | v, and y takes its place) and r
+ * Bits     as RMSNorm; dgain chains over tokens, within a token over heads
+ * Check    heads are rows: equal to RMSNorm of [N heads, D]
+ * Ref      Dehghani et al. 2023 (ViT-22B), section 2 */
+
+void headnorm_forward(real *x, size_t ld, real *raw, real *rstd, const real *gain, size_t N, size_t heads, size_t D, real eps) {
+    PARALLEL_FOR(N * heads * D > WORTH_THREADS)
+    for (size_t row = 0; row < N; row++) {
+        real *from = raw + row * heads * D;
+        memcpy(from, x + row * ld, heads * D * sizeof *x);
+        for (size_t head = 0; head < heads; head++) {
+            real *kept = from + head * D, r = 1 / real_sqrt(row_dot(kept, kept, D) / (real)D + eps);
+            rstd[row * heads + head] = r;
+            rmsnorm_row(x + row * ld + head * D, r, kept, gain, D);
+        }
+    }
+}
+
+void headnorm_backward(real *d, size_t ld, double *dgain, real *dy, const real *raw, const real *rstd, const real *gain, size_t N, size_t heads, size_t D) {
+    PARALLEL_FOR(N * heads * D > WORTH_THREADS)
+    for (size_t row = 0; row < N; row++) {
+        memcpy(dy + row * heads * D, d + row * ld, heads * D * sizeof *d);
+        memset(d + row * ld, 0, heads * D * sizeof *d);
+        for (size_t head = 0, at = row * heads; head < heads; head++, at++)
+            norm_backward_row(d + row * ld + head * D, dy + at * D, raw + at * D, gain, NULL, rstd[at], D);
+    }
+    if (dgain) norm_backward_gain(dgain, NULL, dy, raw, NULL, rstd, N * heads, D);
 }
 
 /* ---- rotary positions -----------------------------------------------------------------------------------------------------

@@ -24,6 +24,12 @@ void norm_again(real *y, const real *mean, const real *rstd, const real *x, cons
 void rmsnorm_forward(real *y, real *rstd, const real *x, const real *gain, size_t N, size_t C, real eps);
 void rmsnorm_backward(real *dx, double *dgain, const real *dy, const real *x, const real *gain, const real *rstd, size_t N, size_t C);
 
+/* Norms of heads: RMSNorm of each head of D values by one gain [D], in place, x [N, heads, D] with row stride ld.
+ * raw [N, heads, D], rstd [N, heads]: kept for backward. */
+void headnorm_forward(real *x, size_t ld, real *raw, real *rstd, const real *gain, size_t N, size_t heads, size_t D, real eps);
+/* d: gradient of the output in, of the input out (=), row stride ld. dy [N, heads, D] is scratch; dgain NULL: frozen. */
+void headnorm_backward(real *d, size_t ld, double *dgain, real *dy, const real *raw, const real *rstd, const real *gain, size_t N, size_t heads, size_t D);
+
 /* Turns heads of D values in place, [N, heads, D] with row stride ld; row n stands at position[n]; table [ctx, D] as model.h says.
  * inverse: by the opposite angle, which is backward. */
 void rope_rotate(real *x, size_t ld, const real *table, const size_t *position, size_t N, size_t heads, size_t D, bool inverse);

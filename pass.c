@@ -11,7 +11,8 @@
 
 /* ---- storage ----------------------------------------------------------------------------------------------------------------
  * Kept for backward, in reals a token:  C (x) + Q+2K (qkv) + Q (o) + 2H (softmax statistics) + C (mid) + up to 4 (norm statistics) + in
- * for each layer, C = dim, Q = heads*D, K = kv_heads*D, in = 2F (Llama) or F (GPT-2). With recompute only x is kept for each layer and
+ * for each layer, C = dim, Q = heads*D, K = kv_heads*D, in = 2F (Llama) or F (GPT-2); with norms of heads also Q+K (q and k before them)
+ * and a number a head. With recompute only x is kept for each layer and
  * the rest once. Outputs of the norms and of the activation are computed again from these. */
 
 typedef struct {
@@ -71,8 +72,9 @@ static size_t lowest_place(const Model *m) {
     if (trained(m->tok) || trained(m->pos) || trained(m->tok_rows.rows)) return 0;
     for (size_t i = 0; i < m->config.layers; i++) {
         const Block *b = &m->blocks[i];
-        const bool parts[BLOCK_PLACES] = {norm_trained(&b->norm1), linears_trained(b->qkv, b->qkv_count), linears_trained(&b->out, 1),
-                                          norm_trained(&b->norm2), linears_trained(b->in, b->in_count),   linears_trained(&b->down, 1)};
+        bool qkv = linears_trained(b->qkv, b->qkv_count) || norm_trained(&b->q_norm) || norm_trained(&b->k_norm);
+        const bool parts[BLOCK_PLACES] = {norm_trained(&b->norm1), qkv, linears_trained(&b->out, 1), norm_trained(&b->norm2),
+                                          linears_trained(b->in, b->in_count), linears_trained(&b->down, 1)};
         for (int part = 0; part < BLOCK_PLACES; part++)
             if (parts[part]) return place_of(i, part);
     }
@@ -86,6 +88,7 @@ static void carve_kept(Arena *a, Kept *k, const Widths *w, size_t N, bool backwa
     k->in = take_real(a, N * w->in);
     k->mean1 = take_real(a, N), k->rstd1 = take_real(a, N);
     k->mean2 = take_real(a, N), k->rstd2 = take_real(a, N);
+    k->raw = take_real(a, N * w->raw), k->rstd_heads = take_real(a, N * w->heads_raw);
     if (backward) k->top = take_real(a, N * w->heads), k->inv_sum = take_real(a, N * w->heads);
 }
 
@@ -129,6 +132,7 @@ static void carve(Arena *a, Pass *p, const Model *m, size_t N, bool backward, bo
     p->dact = take_real(a, N * c->ffn), p->din = take_real(a, N * w->in);
     p->dqkv = take_real(a, N * w->qkv), p->d_o = take_real(a, N * w->q);
     p->delta = take_real(a, N * c->heads);
+    p->d_raw = take_real(a, N * w->raw);
     p->row_of = take(a, c->vocab, sizeof *p->row_of);
     p->columns = take_real(a, p->head_rows * (m->config.tied ? m->tok_rows : m->head_rows).count);
 }
@@ -138,6 +142,7 @@ static void measure(Pass *p, const Model *m, size_t tokens, bool backward, size_
     size_t q = c->heads * c->head_dim, kv = c->kv_heads * c->head_dim;
     *p = (Pass){.tokens = tokens, .backward = backward, .keys = keys, .lowest = lowest_place(m)};
     p->width = (Widths){.dim = c->dim, .q = q, .kv = kv, .qkv = q + 2 * kv, .heads = c->heads, .in = m->blocks[0].in_count == 2 ? 2 * c->ffn : c->ffn};
+    if (c->qk_norm) p->width.raw = q + kv, p->width.heads_raw = c->heads + c->kv_heads;
     p->shape = (Heads){.heads = c->heads, .kv_heads = c->kv_heads, .head_dim = c->head_dim, .scale = 1 / real_sqrt((real)c->head_dim)};
 }
 
@@ -198,6 +203,23 @@ static void activate(real *y, const real *in, const Block *b, size_t N, size_t F
     else gelu_forward(y, in, N * F);
 }
 
+/* Of each head of q and of k; where the model has none, nothing. */
+static void head_norms_forward(const Model *m, const Block *b, Kept *k, const Widths *w, size_t N) {
+    const Config *c = &m->config;
+    if (!b->q_norm.w) return;
+    headnorm_forward(k->qkv, w->qkv, k->raw, k->rstd_heads, param_real(b->q_norm.w), N, c->heads, c->head_dim, (real)c->norm_eps);
+    headnorm_forward(k->qkv + w->q, w->qkv, k->raw + N * w->q, k->rstd_heads + N * c->heads, param_real(b->k_norm.w), N, c->kv_heads, c->head_dim,
+                     (real)c->norm_eps);
+}
+
+static void head_norms_backward(const Model *m, const Block *b, const Kept *k, const Widths *w, real *dqkv, real *scratch, size_t N) {
+    const Config *c = &m->config;
+    if (!b->q_norm.w) return;
+    headnorm_backward(dqkv, w->qkv, b->q_norm.w->g_sum, scratch, k->raw, k->rstd_heads, param_real(b->q_norm.w), N, c->heads, c->head_dim);
+    headnorm_backward(dqkv + w->q, w->qkv, b->k_norm.w->g_sum, scratch + N * w->q, k->raw + N * w->q, k->rstd_heads + N * c->heads,
+                      param_real(b->k_norm.w), N, c->kv_heads, c->head_dim);
+}
+
 /* q and k by their angles; inverse: back again. */
 static void rotate(const Model *m, const Pass *p, real *qkv, size_t N, bool inverse) {
     if (m->rope) rope_rotate(qkv, p->width.qkv, m->rope, p->position, N, m->config.heads + m->config.kv_heads, m->config.head_dim, inverse);
@@ -211,6 +233,7 @@ void block_forward(const Model *m, Pass *p, size_t layer, size_t N, real *cache_
     real *x = p->x[layer], *next = p->x[layer + 1];
     norm_forward(p->h, k->mean1, k->rstd1, x, &b->norm1, c, N);
     forward_joined(k->qkv, w->qkv, p->h, c->dim, b->qkv, b->qkv_count, N, &p->adapting);
+    head_norms_forward(m, b, k, w, N);
     rotate(m, p, k->qkv, N, false);
     const real *keys = k->qkv + w->q, *values = keys + w->kv;
     size_t ldkv = w->qkv;
@@ -432,6 +455,7 @@ static void block_backward(const Model *m, Pass *p, size_t layer, size_t N, Star
     attention_backward(p->dqkv, dkeys, dkeys + w->kv, p->delta, p->d_o, k->o, k->top, k->inv_sum, k->qkv, w->qkv, keys, keys + w->kv, w->qkv, p->shape,
                        p->blocks, p->block_count, p->keys, p->attention);
     rotate(m, p, p->dqkv, N, true);
+    head_norms_backward(m, b, k, w, p->dqkv, p->d_raw, N);
     norm_recall(p->h, k->mean1, k->rstd1, p->x[layer], &b->norm1, c, N);
     backward_joined(lowest < QKV ? p->dh : NULL, p->dqkv, w->qkv, p->h, c->dim, b->qkv, b->qkv_count, N, step, t);
     if (lowest == QKV) return;

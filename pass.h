@@ -9,11 +9,13 @@ enum { HEAD_BLOCK = 1 << 19 };        /* logits held at a time, about: rows x vo
 
 typedef struct {
     size_t dim, q, kv, qkv, heads, in;   /* reals a token */
+    size_t raw, heads_raw;               /* norms of heads: q and k, and their heads; else 0 */
 } Widths;
 
 /* One layer's activations that backward reads, [N, …]; x, its input, stands in Pass. */
 typedef struct {
     real *mean1, *rstd1, *qkv, *o, *top, *inv_sum, *mid, *mean2, *rstd2, *in;
+    real *raw, *rstd_heads;           /* norms of heads: q and k as they were, and 1/deviation of each head; else empty */
 } Kept;
 
 struct Pass {
@@ -32,7 +34,7 @@ struct Pass {
     real *logits, *rows, *drows;      /* a block of the head */
     size_t head_rows, *supervised;
     double *losses;
-    real *dx, *dh, *dact, *din, *dqkv, *d_o, *delta;
+    real *dx, *dh, *dact, *din, *dqkv, *d_o, *delta, *d_raw;
     size_t lowest;                    /* place of the lowest Param that is trained: nothing below it is computed backward */
     int32_t *row_of;                  /* [V]: row of an id in embed, -1: not in this step, or not trained */
     real *embed;                      /* gradient of just those rows of the embedding */

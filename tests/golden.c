@@ -167,7 +167,7 @@ static void golden_linear(Sha256 *s) {
     }
 }
 
-/* ---- models: three kinds ---- */
+/* ---- models: four kinds ---- */
 
 enum { CTX = 70, VOCAB = 461, SEGMENTS = 10 };   /* vocabulary x width is worth threads */
 static const size_t lengths[SEGMENTS] = {70, 1, 33, 64, 65, 47, 2, 70, 70, 58};
@@ -184,6 +184,7 @@ static Config config_of(int kind) {
         c.qkv_bias = c.tied = true, c.kv_heads = 1, c.rope_theta = 500000, c.rope_kind = ROPE_LLAMA3, c.rope_factor = 8, c.rope_low = 1,
             c.rope_high = 4,
         c.rope_original_ctx = 32;
+    if (kind == 3) c.qk_norm = true; /* Qwen3 */
     return c;
 }
 
@@ -448,6 +449,8 @@ static void golden_qwen_forward(Sha256 *s) { forward(2, s); }
 static void golden_llama_gradients(Sha256 *s) { gradients(0, s); }
 static void golden_gpt2_gradients(Sha256 *s) { gradients(1, s); }
 static void golden_qwen_gradients(Sha256 *s) { gradients(2, s); }
+static void golden_qwen3_forward(Sha256 *s) { forward(3, s); }
+static void golden_qwen3_gradients(Sha256 *s) { gradients(3, s); }
 static void golden_llama_update(Sha256 *s) { updates(0, s); }
 static void golden_gpt2_update(Sha256 *s) { updates(1, s); }
 
@@ -562,7 +565,7 @@ static const struct {
                {"gpt2-gradients", golden_gpt2_gradients}, {"qwen-gradients", golden_qwen_gradients}, {"llama-update", golden_llama_update},
                {"gpt2-update", golden_gpt2_update}, {"llama-adapters", golden_llama_adapters}, {"gpt2-adapters", golden_gpt2_adapters},
                {"files", golden_files}, {"llama-run", golden_llama_run}, {"gpt2-run",
-                   golden_gpt2_run}, {"generate", golden_generate}};
+                   golden_gpt2_run}, {"generate", golden_generate}, {"qwen3-forward", golden_qwen3_forward}, {"qwen3-gradients", golden_qwen3_gradients}};
 enum { GOLDENS = sizeof goldens / sizeof *goldens };
 
 static const char *const place = "tests/golden.txt";

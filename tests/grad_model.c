@@ -31,6 +31,11 @@ static void check_case(const char *name, Config config, const size_t *lengths, s
 
 #define LENGTHS(...) (const size_t[]){__VA_ARGS__}, sizeof((const size_t[]){__VA_ARGS__}) / sizeof(size_t)
 
+static Config qk_norm(Config c) {
+    c.qk_norm = true;
+    return c;
+}
+
 static Config with(Config c, bool qkv, bool out, bool mlp) {
     c.qkv_bias = qkv, c.out_bias = out, c.mlp_bias = mlp;
     return c;
@@ -57,6 +62,10 @@ static void test_llama(void) {
     check_case("llama LoRA", small_llama(13, 7, 6, 2, 2, 1, 4, 9, true), LENGTHS(7, 2), 3, 2, false);
     check_case("llama LoRA, biases, micro-batches", with(small_llama(13, 7, 6, 1, 4, 2, 2, 5, false), true, true, true), LENGTHS(7, 2, 5),
                2, 1, true);
+    check_case("q and k norms", qk_norm(small_llama(13, 8, 8, 2, 4, 2, 6, 7, true)), LENGTHS(8, 3), 0, 2, false);
+    check_case("q and k norms, biases, one head, recompute", qk_norm(with(small_llama(13, 7, 6, 2, 1, 1, 18, 5, false), true, true, false)),
+               LENGTHS(7, 2, 5), 0, 1, true);
+    check_case("q and k norms, LoRA", qk_norm(small_llama(13, 7, 6, 2, 2, 1, 4, 9, true)), LENGTHS(7, 2), 3, 2, false);
     check_case("llama 40 tokens", small_llama(9, 40, 4, 1, 2, 1, 2, 3, true), LENGTHS(40, 33), 0, 1, false);
 }
 

@@ -124,6 +124,34 @@ static void layernorm_b(Op *o) {
 static void rmsnorm_f(Op *o) { rmsnorm_forward(o->out, o->saved[1], o->in[0].x, o->in[1].x, o->N, o->C, 1e-5); }
 static void rmsnorm_b(Op *o) { rmsnorm_backward(o->in[0].dx, o->in[1].sum, o->d_out, o->in[0].x, o->in[1].x, o->saved[1], o->N, o->C); }
 
+/* Heads side by side in rows that hold one value more; all of a row is input, the heads alone are normed. */
+enum { HEADS = 3 };
+static void headnorm_f(Op *o) {
+    size_t ld = HEADS * o->C + 1;
+    memcpy(o->out, o->in[0].x, o->N * ld * sizeof *o->out);
+    headnorm_forward(o->out, ld, o->saved[0], o->saved[1], o->in[1].x, o->N, HEADS, o->C, 1e-5);
+}
+static void headnorm_b(Op *o) {
+    size_t ld = HEADS * o->C + 1;
+    real *d = mem_new(o->N * ld, sizeof *d), *dy = mem_new(o->N * HEADS * o->C, sizeof *dy);
+    memcpy(d, o->d_out, o->N * ld * sizeof *d);
+    headnorm_backward(d, ld, o->in[1].sum, dy, o->saved[0], o->saved[1], o->in[1].x, o->N, HEADS, o->C);
+    for (size_t i = 0; i < o->N * ld; i++) o->in[0].dx[i] += d[i];
+    mem_free(d), mem_free(dy);
+}
+
+static void test_head_norms(void) {
+    static const size_t sizes[] = {2, 3, 6, 16, 17, 32}; /* of one value only the sign is left */
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        Op o = {.name = str_format("head norm D=%zu", sizes[i]), .forward = headnorm_f, .backward = headnorm_b, .N = 2, .C = sizes[i]};
+        add_input(&o, "x", o.N * (HEADS * o.C + 1), 2, false);
+        add_vector(&o, "gain", o.C);
+        add_output(&o, o.N * (HEADS * o.C + 1));
+        add_saved(&o, 0, o.N * HEADS * o.C), add_saved(&o, 1, o.N * HEADS);
+        check_op(&o);
+    }
+}
+
 static void test_norms(void) {
     static const size_t sizes[] = {1, 2, 5, 16, 17, 33, 64};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
@@ -369,6 +397,6 @@ static void test_linear_begin(void) {
     }
 }
 
-TESTS({"norms", test_norms}, {"frozen gain", test_frozen_gain}, {"rope", test_rope}, {"activations", test_activations},
+TESTS({"norms", test_norms}, {"norms of heads", test_head_norms}, {"frozen gain", test_frozen_gain}, {"rope", test_rope}, {"activations", test_activations},
       {"cross-entropy", test_cross_entropy}, {"attention", test_attention}, {"linear", test_linear},
       {"linear: begin, frozen", test_linear_begin})

@@ -9,7 +9,7 @@
 enum { MOST_ADAPTERS = 64 };
 
 /* Fork by fork, with odd sizes; `i` up to FORKS. */
-enum { FORKS = 6 };
+enum { FORKS = 7 };
 static Config fork_config(int i, size_t ctx) {
     Config c;
     switch (i) {
@@ -20,6 +20,10 @@ static Config fork_config(int i, size_t ctx) {
     case 4:
         c = small_llama(37, ctx, 20, 2, 5, 5, 4, 21, true);
         c.qkv_bias = true;
+        return c;
+    case 5:
+        c = small_llama(37, ctx, 18, 2, 6, 2, 10, 16, true);
+        c.qk_norm = true;
         return c;
     default:
         c = small_llama(37, ctx, 18, 2, 6, 2, 8, 16, false);
@@ -46,7 +50,7 @@ static size_t formula(const Config *c) {
     size_t gpt2_block = 4 * C + (C * 3 * C + 3 * C) + (C * C + C) + (C * F + F) + (F * C + C);
     if (c->family == FAMILY_GPT2) return V * C + c->ctx * C + L * gpt2_block + 2 * C + head;
     size_t biases = (c->qkv_bias ? Q + 2 * K : 0) + (c->out_bias ? C : 0) + (c->mlp_bias ? 2 * F + C : 0);
-    return V * C + L * (2 * C + C * Q + 2 * C * K + Q * C + 3 * C * F + biases) + C + head;
+    return V * C + L * (2 * C + C * Q + 2 * C * K + Q * C + 3 * C * F + biases + (c->qk_norm ? 2 * c->head_dim : 0)) + C + head;
 }
 
 static void test_registry(void) {

@@ -77,6 +77,27 @@ static void test_norms(void) {
     }
 }
 
+/* Heads are rows: the bits of RMSNorm of [N heads, D], forward and backward; what stands beside them in a row stays. */
+static void test_head_norms(void) {
+    enum { N = 5, H = 3, D = 22, LD = H * D + 4 };
+    real *x = random_reals(N * LD, 2), *y = random_reals(N * LD, 2), *gain = random_reals(D, 1), *flat = nan_reals(N * H * D);
+    real *raw = nan_reals(N * H * D), *rstd = nan_reals(N * H), *expected = nan_reals(N * H * D), *r = nan_reals(N * H), *dy = nan_reals(N * H * D);
+    real *d = random_reals(N * LD, 1), *dflat = nan_reals(N * H * D), *dx = mem_new(N * H * D, sizeof *dx);
+    double sum[D] = {0}, expected_sum[D] = {0};
+    memcpy(y, x, N * LD * sizeof *y);
+    for (size_t n = 0; n < N; n++) memcpy(flat + n * H * D, x + n * LD, H * D * sizeof *x), memcpy(dflat + n * H * D, d + n * LD, H * D * sizeof *d);
+    headnorm_forward(y, LD, raw, rstd, gain, N, H, D, (real)1e-6);
+    rmsnorm_forward(expected, r, flat, gain, N * H, D, (real)1e-6);
+    headnorm_backward(d, LD, sum, dy, raw, rstd, gain, N, H, D);
+    rmsnorm_backward(dx, expected_sum, dflat, flat, gain, r, N * H, D);
+    for (size_t n = 0; n < N; n++) {
+        CHECK(!memcmp(y + n * LD, expected + n * H * D, H * D * sizeof *y) && !memcmp(d + n * LD, dx + n * H * D, H * D * sizeof *d), "token %zu", n);
+        CHECK(!memcmp(y + n * LD + H * D, x + n * LD + H * D, 4 * sizeof *y), "what stands beside them");
+    }
+    CHECK(!memcmp(raw, flat, N * H * D * sizeof *raw) && !memcmp(rstd, r, N * H * sizeof *r) && !memcmp(sum, expected_sum, sizeof sum));
+    headnorm_backward(d, LD, NULL, dy, raw, rstd, gain, N, H, D); /* a frozen gain */
+}
+
 /* Without gain and bias rows have mean 0 and mean square 1, and dx is orthogonal to 1 (LayerNorm) and to h. */
 static void test_norm_properties(void) {
     for (int kind = 0; kind < 2; kind++) {
@@ -398,7 +419,7 @@ static void test_linear_continues(void) {
     }
 }
 
-TESTS({"row sums", test_row_sums}, {"the tail stops", test_tail_stops}, {"norms", test_norms}, {"norms: properties", test_norm_properties},
+TESTS({"row sums", test_row_sums}, {"the tail stops", test_tail_stops}, {"norms", test_norms}, {"norms of heads", test_head_norms}, {"norms: properties", test_norm_properties},
       {"norms: chains", test_norm_chains}, {"rope", test_rope}, {"rope: relative", test_rope_is_relative},
       {"activations", test_activations},
       {"activations: far out", test_activations_far_out}, {"add", test_add}, {"cross-entropy", test_cross_entropy},

@@ -292,6 +292,49 @@ static void test_config_llama(void) {
     CHECK(c.rope_kind == ROPE_LINEAR && c.rope_factor == 3 && c.rope_theta == 7);
 }
 
+#define SIZES \
+    "\"vocab_size\":11,\"hidden_size\":12,\"intermediate_size\":7,\"num_hidden_layers\":2,\"num_attention_heads\":4,\"max_position_embeddings\":6"
+#define DIALECT(name) "{\"model_type\":\"" name "\"," SIZES
+
+/* The classes of transformers differ in their defaults, in their biases, and in how a window is said. */
+static void test_config_dialects(void) {
+    Config c = config_of(DIALECT("mistral") ",\"sliding_window\":null,\"num_key_value_heads\":2,\"attention_bias\":true,\"mlp_bias\":true}");
+    CHECK(c.dialect == DIALECT_MISTRAL && c.kv_heads == 2 && c.head_dim == 3 && !c.qkv_bias && !c.out_bias && !c.mlp_bias && c.bos == 1 && c.eos[0] == 2);
+    c = config_of(DIALECT("mistral") ",\"sliding_window\":6,\"head_dim\":8,\"num_key_value_heads\":null}"); /* as wide as the context */
+    CHECK(c.kv_heads == 4 && c.head_dim == 8);
+    c = config_of(DIALECT("qwen2") ",\"num_key_value_heads\":1,\"sliding_window\":2,\"max_window_layers\":1,\"use_sliding_window\":false,\"layer_types\":["
+                  "\"full_attention\",\"full_attention\"]}");
+    CHECK(c.dialect == DIALECT_QWEN2 && c.qkv_bias && !c.out_bias && !c.mlp_bias && !c.qk_norm && c.head_dim == 3 && c.bos == -1 && !c.eos_count);
+    c = config_of(DIALECT("qwen2") ",\"use_sliding_window\":true,\"sliding_window\":6,\"layer_types\":[\"full_attention\",\"sliding_attention\"]}");
+    CHECK(c.dialect == DIALECT_QWEN2);
+    c = config_of(DIALECT("qwen3") ",\"num_key_value_heads\":2}");
+    CHECK(c.dialect == DIALECT_QWEN3 && c.qk_norm && c.head_dim == 128 && !c.qkv_bias && !c.out_bias && !c.tied);
+    c = config_of(DIALECT("qwen3") ",\"head_dim\":4,\"attention_bias\":true,\"tie_word_embeddings\":true}");
+    CHECK(c.head_dim == 4 && c.qkv_bias && c.out_bias && c.tied);
+    static const char *const known[] = {"\"_name_or_path\":3", "\"unknown\":\"word\"", "\"unknown\":null", "\"unknown\":false", "\"unknown\":[]", "\"top_k\":50",
+                                        "\"use_cache\":true", "\"rope_interleaved\":false", "\"id2label\":{\"0\":\"a\"}", "\"pretraining_tp\":2"};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        char *text = str_format("{" LLAMA ",%s}", known[i]);
+        CHECK(config_of(text).vocab == 11, "%s", known[i]);
+        mem_free(text);
+    }
+}
+
+/* What is read is written under its own name, and read again as it was. */
+static void test_dialects_round_trip(void) {
+    static const char *const names[] = {"llama", "mistral", "qwen2", "qwen3"};
+    for (int i = 0; i < 4; i++) {
+        Config c = small_llama();
+        c.dialect = (Dialect)i, c.qkv_bias = i == DIALECT_QWEN2, c.qk_norm = i == DIALECT_QWEN3;
+        Model *m = random_model(c, 5), *again = model_load(folder("dialect", m), false);
+        Buf text = os_read(scratch("dialect/config.json"));
+        char *expected = str_format("\"model_type\": \"%s\"", names[i]);
+        CHECK(strstr(text.data, expected) != NULL, "%s: %s", names[i], text.data);
+        CHECK(again->config.dialect == c.dialect && again->config.qk_norm == c.qk_norm && same_weights(m, again), "%s", names[i]);
+        mem_free(expected), buf_free(&text), model_free(m), model_free(again);
+    }
+}
+
 static void test_config_gpt2(void) {
     Config c = config_of("{" GPT2 "}");
     CHECK(c.family == FAMILY_GPT2 && c.vocab == 11 && c.dim == 12 && c.ffn == 48 && c.layers == 2 && c.heads == 3 && c.kv_heads == 3 &&
@@ -317,6 +360,19 @@ static void test_config_refused(void) {
         {"[]", "holds an array, expected an object"},
         {"{}", "model_type"},
         {"{\"model_type\":\"qwen3_moe\"}", "found \"qwen3_moe\", expected one of the families supported: gpt2, llama"},
+        {"{\"model_type\":\"mixtral\"}", "found \"mixtral\", expected one of the families supported: gpt2, llama, mistral, qwen2, qwen3"},
+        {"{\"model_type\":\"mistral\",\"vocab_size\":11,\"hidden_size\":12,\"intermediate_size\":7,\"num_hidden_layers\":2,\"num_attention_heads\":2,"
+         "\"max_position_embeddings\":4097}", "there is no \"sliding_window\", which means 4096"},
+        {DIALECT("mistral") ",\"num_key_value_heads\":2,\"sliding_window\":5}", "\"sliding_window\": found 5, expected no window"},
+        {DIALECT("qwen2") ",\"use_sliding_window\":true,\"sliding_window\":5}", "\"sliding_window\": found 5"},
+        {DIALECT("qwen3") ",\"layer_types\":[\"full_attention\",\"sliding_attention\"]}", "\"layer_types\": found sliding_attention"},
+        {DIALECT("qwen3") ",\"layer_types\":[\"full_attention\",\"linear_attention\"]}", "\"layer_types\": found linear_attention"},
+        {DIALECT("qwen3") ",\"num_experts\":8}", "\"num_experts\": mixtures of experts are not supported"},
+        {"{" LLAMA ",\n\"attn_logit_softcapping\":50.0}", "line 2: \"attn_logit_softcapping\": found 50.0, a setting that is not known here"},
+        {"{" LLAMA ",\"use_qk_norm\":true}", "\"use_qk_norm\": found true, a setting that is not known"},
+        {"{" LLAMA ",\"no_rope_layers\":[1,0]}", "\"no_rope_layers\": found an array, a setting"},
+        {"{" LLAMA ",\"auto_map\":{\"AutoModel\":\"m.M\"}}", "the model brings code of its own"},
+        {"{" GPT2 ",\"rope_theta\":7}", "\"rope_theta\": found 7, a setting that is not known"},
         {"{\"model_type\":\"llama\"}", "vocab_size"},
         {"{" LLAMA ",\"vocab_size\":12}", "second time"},
         {"{" LLAMA ",\"quantization_config\":{\"bits\":4}}", "quantized weights are not read"},
@@ -477,5 +533,6 @@ static void test_resave(void) {
 
 TESTS({"resave", test_resave}, {"saved and loaded", test_round_trip}, {"the text of config.json", test_config_text},
       {"16-bit weights", test_16bit}, {"refused tensors", test_tensors_refused}, {"a tied head and buffers", test_tied_head_and_buffers},
-      {"config.json of Llama", test_config_llama}, {"config.json of GPT-2", test_config_gpt2}, {"refused config.json", test_config_refused},
+      {"config.json of Llama", test_config_llama}, {"config.json of GPT-2", test_config_gpt2}, {"config.json of Mistral, Qwen2, Qwen3", test_config_dialects},
+      {"dialects, saved and loaded", test_dialects_round_trip}, {"refused config.json", test_config_refused},
       {"generation_config.json", test_generation_config}, {"llama2.c files", test_llama2c}, {"stories260K", test_stories260k})

@@ -1,4 +1,4 @@
-"""Both families against PyTorch in float64: logits, loss and every gradient of random small configurations.
+"""All families (GPT-2, Llama, Mistral, Qwen2, Qwen3) against PyTorch in float64: logits, loss and every gradient of random small configurations.
 
     python tests/compare/families.py FINETUNE [COUNT [SEED]]          needs: see reference.py
 
@@ -13,7 +13,7 @@ import sys
 import tempfile
 
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
 
 import reference
 
@@ -36,18 +36,26 @@ def rope(rng, ctx):
     return parameters
 
 
-def llama(rng):
+LLAMAS = {"llama": LlamaConfig, "mistral": MistralConfig, "qwen2": Qwen2Config, "qwen3": Qwen3Config}
+
+
+def llama(rng, family):
     kv, group = rng.choice([1, 2, 3]), rng.choice([1, 2, 3])
     width, ctx = rng.choice([4, 6, 8, 10, 16]), rng.choice([5, 17, 33, 70, 300])
     # A head dimension that is not dim / heads; and of four channels a norm can nearly vanish.
     own = rng.random() < 0.4 or kv * group * width < 8
-    return LlamaConfig(vocab_size=rng.choice([7, 50, 131, 258]), max_position_embeddings=ctx,
-                       hidden_size=kv * group * (rng.choice([9, 12, 15]) if own else width),
-                       head_dim=width if own or rng.random() < 0.5 else None, num_hidden_layers=rng.choice([1, 2, 3]),
-                       num_attention_heads=kv * group, num_key_value_heads=kv, intermediate_size=rng.choice([11, 21, 48, 67]),
-                       rms_norm_eps=rng.choice([1e-5, 1e-6, 1e-3]), attention_bias=rng.random() < 0.4, mlp_bias=rng.random() < 0.4,
-                       tie_word_embeddings=rng.random() < 0.5, rope_parameters=rope(rng, ctx), bos_token_id=0, eos_token_id=0,
-                       pad_token_id=None)
+    if family == "qwen3":
+        width = max(width, 6)
+    more = {"llama": lambda: {"attention_bias": rng.random() < 0.4, "mlp_bias": rng.random() < 0.4},
+            "mistral": lambda: {"sliding_window": rng.choice([None, ctx])},
+            "qwen2": lambda: {"use_sliding_window": False},
+            "qwen3": lambda: {"attention_bias": rng.random() < 0.4}}[family]()
+    return LLAMAS[family](vocab_size=rng.choice([7, 50, 131, 258]), max_position_embeddings=ctx,
+                          hidden_size=kv * group * (rng.choice([9, 12, 15]) if own else width),
+                          head_dim=width if own or rng.random() < 0.5 or family == "qwen3" else None, num_hidden_layers=rng.choice([1, 2, 3]),
+                          num_attention_heads=kv * group, num_key_value_heads=kv, intermediate_size=rng.choice([11, 21, 48, 67]),
+                          rms_norm_eps=rng.choice([1e-5, 1e-6, 1e-3]), tie_word_embeddings=rng.random() < 0.5,
+                          rope_parameters=rope(rng, ctx), bos_token_id=0, eos_token_id=0, pad_token_id=None, **more)
 
 
 def fill(model, seed):
@@ -85,21 +93,23 @@ def describe(family, c, form):
     else:
         words = "V%d T%d C%d L%d H%d/%d x %s F%d eps %g theta %g %s" % (
             c.vocab_size, c.max_position_embeddings, c.hidden_size, c.num_hidden_layers, c.num_attention_heads, c.num_key_value_heads,
-            c.head_dim, c.intermediate_size, c.rms_norm_eps, c.rope_parameters["rope_theta"], c.rope_parameters["rope_type"])
-        words += " attention_bias" * c.attention_bias + " mlp_bias" * c.mlp_bias
-    return "%-5s %s %s %s" % (family, words, "tied" if c.tie_word_embeddings else "untied", form)
+            getattr(c, "head_dim", None), c.intermediate_size, c.rms_norm_eps, c.rope_parameters["rope_theta"], c.rope_parameters["rope_type"])
+        words += "".join(" " + key for key in ("attention_bias", "mlp_bias", "sliding_window") if getattr(c, key, None))
+    return "%-7s %s %s %s" % (family, words, "tied" if c.tie_word_embeddings else "untied", form)
 
 
 def make(rng, folder):
     """A saved model, and a word about it."""
-    family, form = rng.choice(["gpt2", "llama", "llama"]), rng.choice(["f32", "f32", "bf16", "f16", "shards", "old"])
-    config = gpt2(rng) if family == "gpt2" else llama(rng)
-    model = GPT2LMHeadModel(config) if family == "gpt2" else LlamaForCausalLM(config)
+    family = rng.choice(["gpt2", "gpt2", "llama", "llama", "mistral", "qwen2", "qwen3", "qwen3"])
+    form = rng.choice(["f32", "f32", "bf16", "f16", "shards", "old", "bare"])
+    config = gpt2(rng) if family == "gpt2" else llama(rng, family)
+    model = AutoModelForCausalLM.from_config(config, attn_implementation="sdpa")
     fill(model, rng.randrange(1 << 31))
     if form in ("bf16", "f16"):
         model = model.to(torch.bfloat16 if form == "bf16" else torch.float16)
-    model.save_pretrained(folder, **({"max_shard_size": "10KB"} if form == "shards" else {}))
-    if family == "llama" and form == "old":
+    bare = family == "gpt2" and form == "bare" and config.tie_word_embeddings     # without "transformer.", as the published gpt2
+    (model.base_model if bare else model).save_pretrained(folder, **({"max_shard_size": "10KB"} if form == "shards" else {}))
+    if family != "gpt2" and form == "old":
         old_style(folder)
     ctx = config.n_positions if family == "gpt2" else config.max_position_embeddings
     length = rng.choice([4, min(ctx, 19), min(ctx, 90)])   # of one token alone the gradients of q and k are nothing but rounding
@@ -119,6 +129,7 @@ def main():
             words, ids = make(rng, folder)
             logits, loss, grads = reference.gradients(reference.load(folder), ids)
             our_logits, our_loss, our_grads = reference.ours(program, folder, ids, scratch)
+        our_grads = {n if n in grads else "transformer." + n: g for n, g in our_grads.items()}
         assert set(grads) == set(our_grads) and our_logits.shape == logits.shape, (sorted(grads), sorted(our_grads))
         errors = {n: reference.relative(our_grads[n] - g, g) / (10 if n.endswith("k_proj.bias") else 1) for n, g in grads.items()}
         name = max(errors, key=errors.get)
