@@ -23,6 +23,7 @@ linear.h model.h pattern.h lora.h model.c pass.h gradcheck.h merge.h optim.h
 unicode_data.h unicode.h pretokenize.h tokenizer.h tokenizer_parts.h tokenizer.c
 weights.h hf.h cli.h opening.h dataset.h jinja.h rows.h overlap.h chat.h chat_parts.h chat.c examples.h eval.h sample.h
 run.h peft.h train.h
+svg.h report.h
 tinystories/tinystories.h tinystories/world.h
 commands.h"
 # A .c file without a header of its own name stands with this one.
@@ -36,6 +37,7 @@ owner() {
     hf_*.c | llama2c.c) echo hf.h ;;
     decode.c) echo pass.h ;;
     rows_*.c) echo rows.h ;;
+    report_*.c) echo report.h ;;
     chat_*.c) echo chat_parts.h ;;
     tinystories/*.c) echo tinystories/world.h ;;
     *.c) echo "${1%.c}.h" ;;
