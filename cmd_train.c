@@ -15,7 +15,7 @@ typedef struct {
     TrainFlags train;
     const char *model, *tokenizer, *data, *valid, *out, *map, *template, *system, *loss, *longer, *freeze;
     const char *adapter, *targets, *train_embeddings;
-    bool lora, rslora, dora, other_base;
+    bool lora, rslora, dora, other_base, find_lr;
     double alpha, dropout, plus;
     size_t rank, ctx, patience;
 } Options;
@@ -237,6 +237,10 @@ static int train(Options *o, const Command *c, int argc, char **argv) {
     warn_template(&in, tok);
     print_plan(o, c, &in, m, &t);
     if (o->train.dry_run) return 0;
+    if (o->find_lr) {
+        training_find_lr(&t, &o->train);
+        return 0;
+    }
     Buf settings = settings_text(o, c, &in, m, longest);
     Run *run = run_open(o->out, &settings, o->train.resume, o->train.force);
     if (in.split) write_held_out(&in, o->out);
@@ -277,6 +281,7 @@ int cmd_train(int argc, char **argv) {
         {"--adapter", FLAG_TEXT, EXECUTION, &o.adapter, 0, 0, "DIR", "go on from an adapter, ours or PEFT's", false},
         {"--other-base", FLAG_SWITCH, DEFINING, &o.other_base, 0, 0, NULL, "the adapter may have been trained on another model", false},
         {"--patience", FLAG_SIZE, DEFINING, &o.patience, 0, 1000000, "N", "evaluations without a better one before it stops; 0: to the end", false},
+        {"--find-lr", FLAG_SWITCH, EXECUTION, &o.find_lr, 0, 0, NULL, "train nothing: try rising rates and say which looks good", false},
         TRAIN_FLAGS(o.train)};
     Command c = {.name = "train", .summary = "fine-tune a model on rows: all weights, or an adapter",
         .usage = "--model DIR --data FILE --out DIR [--lora] [flags]",
@@ -284,9 +289,10 @@ int cmd_train(int argc, char **argv) {
                  .example = "finetune train --model demo-out/base --data rows.jsonl --out tuned\n"
                             "finetune train --model demo-out/base --data rows.jsonl --lora --out adapter"};
     if (!cli_parse(&c, argc, argv, 0)) return 0;
-    cli_need(&c, "--model"), cli_need(&c, "--data"), cli_need(&c, "--out");
+    cli_need(&c, "--model"), cli_need(&c, "--data");
+    if (!o.find_lr) cli_need(&c, "--out");
     if (!o.train.steps && !(o.train.epochs > 0) && !(o.train.minutes > 0)) o.train.epochs = 3;
-    training_check_out(&o.train, o.out);
+    if (!o.find_lr) training_check_out(&o.train, o.out);
     cli_threads(&o.train.common);
     return train(&o, &c, argc, argv);
 }

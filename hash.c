@@ -5,9 +5,17 @@
 #include <string.h>
 
 void hash_file(const char *path, char hex[65]) {
+    enum { PART = 16 << 20 };          /* what was hashed need not stay in memory */
+    unsigned char digest[32];
+    Sha256 sha;
     OsMap map = os_map(path);
-    sha256_of(map.data, map.size, hex);
+    sha256_begin(&sha);
+    for (size_t at = 0; at < map.size; at += PART) {
+        sha256_add(&sha, map.data + at, map.size - at < PART ? map.size - at : PART);
+        os_map_forget(&map);
+    }
     os_unmap(&map);
+    sha256_end(&sha, digest), sha256_hex(digest, hex);
 }
 
 typedef struct {

@@ -1,4 +1,4 @@
-#include "train.h"
+#include "train_parts.h"
 
 #include "decimal.h"
 #include "eval.h"
@@ -65,15 +65,7 @@ size_t training_bytes(const Training *t) {
 
 /* ---- one update ---- */
 
-typedef struct {
-    Training *t;
-    Pass *pass;
-    Order order;
-    Batch batch, part;
-    size_t *first_segment;            /* [batch + 1] of each sample */
-} Loop;
-
-static Loop loop_begin(Training *t) {
+Loop loop_begin(Training *t) {
     Loop l = {.t = t};
     l.pass = pass_new(t->model, pass_tokens(t), true, t->recompute);
     l.order = order_new(t->source.samples, t->seed, t->shuffle);
@@ -81,7 +73,7 @@ static Loop loop_begin(Training *t) {
     return l;
 }
 
-static void loop_end(Loop *l) {
+void loop_end(Loop *l) {
     pass_free(l->pass), order_free(&l->order), batch_free(&l->batch), batch_free(&l->part), mem_free(l->first_segment);
 }
 
@@ -101,8 +93,7 @@ static size_t gather_batch(Loop *l, size_t k) {
     return (size_t)(to - from);
 }
 
-/* Gradients of step k's batch; the mean loss before the update. */
-static double gradients(Loop *l, size_t k, double *weight) {
+double loop_gradients(Loop *l, size_t k, double *weight) {
     Training *t = l->t;
     const Batch *b = &l->batch;
     size_t samples = gather_batch(l, k);
@@ -124,56 +115,6 @@ static _Noreturn void stop_non_finite(const Training *t, size_t step, double los
     const Param *p = optim_non_finite(t->model);
     work_failed("step %zu: the %s is not finite%s%s; the last checkpoint is whole: lower --lr, or raise --warmup", step,
                 is_finite(loss) ? "gradient norm" : "loss", p ? ", first in the gradient of " : "", p ? p->name : "");
-}
-
-/* How many steps fit into the minutes. */
-static size_t time_steps(Training *t, double minutes) {
-    enum { TRIALS = 10 };
-    Model *m = t->model;
-    Loop l = loop_begin(t);
-    OptimOptions o = t->optim;
-    double weight, started = 0;
-    o.steps = TRIALS, o.warmup = 0;
-    real **kept = mem_new(m->count, sizeof *kept);
-    for (size_t i = 0; i < m->count; i++) {
-        size_t n = param_size(m->params[i]);
-        if (!m->params[i]->m) continue;
-        kept[i] = mem_new(n, sizeof(real));
-        memcpy(kept[i], m->params[i]->w, n * sizeof(real));
-    }
-    for (size_t k = 0; k <= TRIALS; k++) { /* the first one touches the memory and is not timed */
-        if (k == 1) started = os_seconds();
-        gradients(&l, k, &weight);
-        optim_update(m, &o, k, optim_grad_norm(m));
-    }
-    double seconds = (os_seconds() - started) / TRIALS;
-    for (size_t i = 0; i < m->count; i++) {
-        Param *p = m->params[i];
-        if (!p->m) continue;
-        memcpy(p->w, kept[i], param_size(p) * sizeof(real));
-        memset(p->m, 0, param_size(p) * sizeof(real)), memset(p->v, 0, param_size(p) * sizeof(real));
-        mem_free(kept[i]);
-    }
-    mem_free(kept);
-    adapter_refresh(m);
-    loop_end(&l);
-    size_t steps = (size_t)(minutes * 60 / seconds);
-    return steps ? steps : 1;
-}
-
-void training_minutes(Training *t, TrainFlags *f, const char *out) {
-    if (!(f->minutes > 0)) return;
-    JsonDoc *old = f->resume ? run_settings(out) : NULL;
-    if (old) {
-        const Json *settings = json_need(old, json_root(old), "settings", JSON_OBJECT);
-        f->steps = (size_t)json_int(old, settings, "steps", 1, INT64_MAX, 1);
-        json_free(old);
-    } else {
-        fprintf(stderr, "%s: timing ten steps\n", t->stage);
-        f->steps = time_steps(t, f->minutes);
-    }
-    f->minutes = 0;
-    training_settings(t, f);
 }
 
 void training_check_out(const TrainFlags *f, const char *out) {
@@ -298,7 +239,7 @@ int training_run(Training *t, Run *run, int argc, char **argv) {
     Progress progress = progress_begin(t->stage, s.step, t->optim.steps);
     bool stop = t->stop_at && s.step >= t->stop_at, over = s.step >= t->optim.steps || out_of_patience(t, &s);
     while (!over && !stop) {
-        double weight, loss = gradients(&l, s.step, &weight), norm = optim_grad_norm(t->model);
+        double weight, loss = loop_gradients(&l, s.step, &weight), norm = optim_grad_norm(t->model);
         if (!is_finite(loss) || !is_finite(norm)) stop_non_finite(t, s.step + 1, loss);
         optim_update(t->model, &t->optim, s.step, norm);
         s.tokens += (size_t)weight;

@@ -64,6 +64,8 @@ typedef struct {
 void training_settings(Training *t, TrainFlags *f);
 /* --minutes: a new run times ten steps that are not kept and fixes its number of steps; one that is resumed from `out` keeps its own. */
 void training_minutes(Training *t, TrainFlags *f, const char *out);
+/* Updates at rising rates, which are not kept; prints rate and loss of each on standard output, and which rate looks good. */
+void training_find_lr(Training *t, const TrainFlags *f);
 /* Refuses a folder that exists before anything is computed. */
 void training_check_out(const TrainFlags *f, const char *out);
 /* The result line of a run that is done: its folder and the folder's hash. */

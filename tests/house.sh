@@ -22,7 +22,7 @@ matmul.h kernel.h matmul.c ops.h attention.h
 linear.h model.h pattern.h lora.h model.c pass.h gradcheck.h merge.h optim.h
 unicode_data.h unicode.h pretokenize.h tokenizer.h tokenizer_parts.h tokenizer.c
 weights.h hf.h cli.h opening.h dataset.h jinja.h rows.h overlap.h chat.h chat_parts.h chat.c examples.h eval.h sample.h
-run.h peft.h train.h
+run.h peft.h train.h train_parts.h
 svg.h report.h
 tinystories/tinystories.h tinystories/world.h
 commands.h"
@@ -36,6 +36,7 @@ owner() {
     safetensors.c) echo weights.h ;;
     hf_*.c | llama2c.c) echo hf.h ;;
     decode.c) echo pass.h ;;
+    train.c | trial.c) echo train_parts.h ;;
     rows_*.c) echo rows.h ;;
     report_*.c) echo report.h ;;
     chat_*.c) echo chat_parts.h ;;
