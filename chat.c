@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "chat_parts.h"
+#include "gguf.h"
 
 /* Of the turn styles (chatml, llama-3, zephyr): what stands around the role and the content.
  *
@@ -215,7 +216,7 @@ Chat *chat_choose(const char *template_name, const char *system, const char *dir
     *why = "as --template says";
     if (template_name) c = chat_load(template_name);
     else if (texts) c = chat_new(PLAIN), *why = "strings are taken as they stand";
-    else if (dir && os_is_dir(dir) && (c = chat_of_folder(dir)) != NULL) *why = "from the model folder";
+    else if (dir && (os_is_dir(dir) || gguf_named(dir)) && (c = chat_of_folder(dir)) != NULL) *why = "from the model folder";
     else if (kind == ROWS_ALPACA) c = chat_new(ALPACA), *why = "the rows have Alpaca's columns and the model folder has no template";
     else if (tokenizer_id(t, "<|im_start|>") >= 0 && tokenizer_id(t, "<|im_end|>") >= 0)
         c = chat_new(CHATML), *why = "the model folder has no template, but the tokenizer has its tokens";

@@ -1,6 +1,7 @@
 /* Chat templates as Jinja programs: writing ours, recognising others'. */
 #include "chat_parts.h"
 #include "cli.h"
+#include "gguf.h"
 #include "jinja.h"
 #include "os.h"
 
@@ -254,7 +255,16 @@ static Chat *of_config(const char *path) {
     return c;
 }
 
+static Chat *of_gguf(const char *path) {
+    Gguf *g = gguf_open(path);
+    char *text = gguf_text(g, "tokenizer.chat_template", NULL);
+    Chat *c = text ? recognise(text, path) : NULL;
+    mem_free(text), gguf_close(g);
+    return c;
+}
+
 Chat *chat_of_folder(const char *dir) {
+    if (gguf_named(dir)) return of_gguf(dir);
     char *jinja = os_join(dir, "chat_template.jinja"), *config = os_join(dir, "tokenizer_config.json");
     Chat *c = os_exists(jinja) ? of_file(jinja) : os_exists(config) ? of_config(config) : NULL;
     mem_free(jinja), mem_free(config);

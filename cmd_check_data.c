@@ -1,6 +1,7 @@
 /* check data: what a model would learn from a file of rows, before it does. */
 #include "commands.h"
 #include "examples.h"
+#include "gguf.h"
 #include "os.h"
 #include "overlap.h"
 #include "unicode.h"
@@ -326,9 +327,9 @@ static void check_files(const Options *o, char **paths, size_t count) {
     Data files[MAX_FILES];
     size_t vocab = 0, ctx = 0;
     Tokenizer *tok = NULL;
-    if (o->model && os_is_dir(o->model)) {
+    if (o->model && (os_is_dir(o->model) || gguf_named(o->model))) {
         char *path = os_join(o->model, "config.json");
-        if (os_exists(path)) {
+        if (gguf_named(o->model) || os_exists(path)) {
             Config config = config_load(o->model);
             vocab = config.vocab, ctx = config.ctx;
         }

@@ -2,6 +2,8 @@
  * that config.json gives it, and is finite; none is left over. */
 #include "hf.h"
 
+#include "gguf.h"
+
 #include <assert.h>
 #include <string.h>
 
@@ -123,9 +125,11 @@ static Model *load_folder(const char *dir, bool keep_16bit) {
 }
 
 Model *model_load(const char *path, bool keep_16bit) {
-    if (!os_exists(path)) bad_input("%s: no such model: expected a Hugging Face folder, or a .bin file of llama2.c", path);
+    if (!os_exists(path)) bad_input("%s: no such model: expected a Hugging Face folder, a .gguf file, or a .bin file of llama2.c", path);
     if (os_is_dir(path)) return load_folder(path, keep_16bit);
-    if (!str_ends(path, ".bin")) bad_input("%s: a model is a folder (config.json, model.safetensors), or a .bin file of llama2.c", path);
+    if (gguf_named(path)) return gguf_load(path, keep_16bit);
+    if (!str_ends(path, ".bin"))
+        bad_input("%s: a model is a folder (config.json, model.safetensors), a .gguf file, or a .bin file of llama2.c", path);
     return llama2c_load(path);
 }
 

@@ -26,6 +26,12 @@ Buf hf_generation_text(const Config *c);
 /* bad_input when an element is NaN or infinite; type is ST_F32, ST_F16 or ST_BF16, data need no alignment. */
 void check_finite(const char *file, const char *name, StType type, const unsigned char *data, size_t n);
 
+/* What a config.json says, without generation_config.json. */
+Config config_of_json(const JsonDoc *doc);
+
 Model *llama2c_load(const char *path);
+/* A GGUF file of llama.cpp (gguf_model.c): quantised weights become f32, 16-bit ones stay so when keep_16bit. */
+Model *gguf_load(const char *path, bool keep_16bit);
+Config gguf_config(const char *path);
 
 #endif

@@ -4,6 +4,7 @@
 #include "hf.h"
 
 #include "decimal.h"
+#include "gguf.h"
 
 #include <assert.h>
 #include <string.h>
@@ -362,19 +363,25 @@ static void read_generation(const char *dir, Config *c) {
     mem_free(path);
 }
 
-Config config_load(const char *dir) {
-    char *path = os_join(dir, "config.json");
-    JsonDoc *doc = json_read(path);
+Config config_of_json(const JsonDoc *doc) {
     const Json *root = json_root(doc);
-    if (root->kind != JSON_OBJECT) bad_input("%s: holds %s, expected an object", path, json_kind_name(root->kind));
+    if (root->kind != JSON_OBJECT) bad_input("%s: holds %s, expected an object", json_name(doc), json_kind_name(root->kind));
     const HfFamily *family = family_of(doc);
     const Json *quantization = json_get(root, "quantization_config");
     if (quantization && quantization->kind != JSON_NULL)
-        bad_input("%s: line %zu: \"quantization_config\": quantized weights are not read: take the model in f32, f16 or bf16", path,
-                  quantization->line);
+        bad_input("%s: line %zu: \"quantization_config\": quantized weights are not read: take the model in f32, f16 or bf16, or as GGUF",
+                  json_name(doc), quantization->line);
     Config c = {.family = family->family, .dialect = family->dialect};
     family->read(doc, &c);
     hf_check_keys(doc, c.family);
+    return c;
+}
+
+Config config_load(const char *dir) {
+    if (gguf_named(dir)) return gguf_config(dir);
+    char *path = os_join(dir, "config.json");
+    JsonDoc *doc = json_read(path);
+    Config c = config_of_json(doc);
     json_free(doc);
     mem_free(path);
     read_generation(dir, &c);

@@ -133,6 +133,9 @@ Model *model_new(const Config *config, const char *where) {
     if (!gpt2) {
         float *inv_freq = mem_new(c->head_dim / 2, sizeof *inv_freq);
         rope_frequencies(inv_freq, c);
+        for (size_t i = 0; i < c->head_dim / 2; i++)
+            if (!((double)inv_freq[i] * (double)c->ctx <= 4194304))
+                bad_input("%s: RoPE turns by more than 2^22 within the context: rope_theta must be 1 or more, a factor not near 0", where);
         m->rope = mem_new(size_mul(c->ctx, c->head_dim, where), sizeof *m->rope);
         rope_table(m->rope, inv_freq, c->ctx, c->head_dim);
         mem_free(inv_freq);

@@ -1,5 +1,6 @@
 #include "opening.h"
 
+#include "gguf.h"
 #include "lora.h"
 #include "os.h"
 #include "weights.h"
@@ -21,7 +22,8 @@ Tokenizer *open_tokenizer(const ModelFlags *f, const Model *m, bool needed) {
     const char *path = f->tokenizer ? f->tokenizer : f->model;
     bool bin = str_ends(f->model, ".bin");
     if (!f->tokenizer && bin && needed) bad_input("%s holds no tokenizer: name one with --tokenizer", f->model);
-    if (!f->tokenizer && !needed && (bin || !(holds(path, "tokenizer.json") || holds(path, "tokenizer.model")))) return NULL;
+    if (!f->tokenizer && !needed && (bin || !(gguf_named(path) || holds(path, "tokenizer.json") || holds(path, "tokenizer.model"))))
+        return NULL;
     Tokenizer *tok = tokenizer_load(path);
     if (tokenizer_size(tok) > m->config.vocab)
         bad_input("%s: its %zu tokens do not fit the model's vocabulary of %zu: name the tokenizer of this model with --tokenizer", path,

@@ -299,7 +299,7 @@ static Tokenizer *read_file(const char *path, const char *name) {
     if (str_ends(name, ".json")) t = tokenizer_json_read(path, &bytes);
     else if (str_ends(name, ".model")) t = sentencepiece_read(path, &bytes);
     else if (str_ends(name, ".bin")) t = llama2c_tokenizer_read(path, &bytes);
-    else bad_input("%s: a tokenizer is a folder or a file whose name ends in .json, .model (sentencepiece) or .bin (llama2.c)", path);
+    else bad_input("%s: a tokenizer is a folder or a file whose name ends in .json, .model (sentencepiece), .gguf or .bin (llama2.c)", path);
     if (str_ends(name, ".bin")) buf_free(&bytes);
     else keep_file(t, str_ends(name, ".json") ? "tokenizer.json" : "tokenizer.model", bytes);
     return t;
@@ -307,6 +307,7 @@ static Tokenizer *read_file(const char *path, const char *name) {
 
 Tokenizer *tokenizer_load(const char *path) {
     Tokenizer *t = NULL;
+    if (str_ends(path, ".gguf")) return gguf_tokenizer_read(path);
     if (os_is_dir(path)) {
         for (size_t i = 0; i < 3 && !t; i++) {
             char *file = os_join(path, known_files[i]);

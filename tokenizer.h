@@ -24,7 +24,7 @@ typedef struct {
 void ids_push(Ids *ids, int32_t id);
 void ids_free(Ids *ids);
 
-/* A folder (its tokenizer.json, else tokenizer.model, else tokenizer.bin) or one such file. */
+/* A folder (its tokenizer.json, else tokenizer.model, else tokenizer.bin), one such file, or a GGUF file. */
 Tokenizer *tokenizer_load(const char *path);
 void tokenizer_free(Tokenizer *t);
 /* Writes tokenizer.json and tokenizer_config.json; what was read from a Hugging Face folder is written back byte for byte. */

@@ -468,19 +468,28 @@ static int merge_before(const void *a, const void *b, const void *context) {
     return x->rank != y->rank ? (x->rank < y->rank ? -1 : 1) : x->pair != y->pair ? (x->pair < y->pair ? -1 : 1) : 0;
 }
 
-static void write_merges(JsonWriter *w, const Tokenizer *t) {
+Merge *merges_in_order(const Tokenizer *t) {
     Merge *merges = mem_new(t->merge_count, sizeof *merges);
     size_t count = 0;
     for (size_t i = 0; i < t->merges_size; i++)
         if (t->merges[i].pair != MERGE_EMPTY) merges[count++] = t->merges[i];
     sort_stable(merges, count, sizeof *merges, merge_before, NULL);
+    return merges;
+}
+
+void merge_text(const Tokenizer *t, const Merge *m, Buf *text) {
+    text->len = 0;
+    buf_str(text, piece_text(t, (int32_t)(m->pair >> 32)));
+    buf_char(text, ' ');
+    buf_str(text, piece_text(t, (int32_t)(m->pair & 0xFFFFFFFFu)));
+}
+
+static void write_merges(JsonWriter *w, const Tokenizer *t) {
+    Merge *merges = merges_in_order(t);
     Buf text = {0};
     jw_array(w, "merges");
-    for (size_t i = 0; i < count; i++) {
-        text.len = 0;
-        buf_str(&text, piece_text(t, (int32_t)(merges[i].pair >> 32)));
-        buf_char(&text, ' ');
-        buf_str(&text, piece_text(t, (int32_t)(merges[i].pair & 0xFFFFFFFFu)));
+    for (size_t i = 0; i < t->merge_count; i++) {
+        merge_text(t, &merges[i], &text);
         jw_string_n(w, NULL, text.data, text.len);
     }
     jw_end_array(w);

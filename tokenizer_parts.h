@@ -154,8 +154,13 @@ Tokenizer *tokenizer_json_read(const char *path, const Buf *text);
 void tokenizer_config_read(Tokenizer *t, const char *path, const Buf *text);
 void tokenizer_json_write(const Tokenizer *t, const char *dir);
 bool tokenizer_json_fits(const Tokenizer *t);
+/* All merges by rank, free them; and one of them as files spell it, "left right", in place of what the text held. */
+Merge *merges_in_order(const Tokenizer *t);
+void merge_text(const Tokenizer *t, const Merge *m, Buf *text);
 void tokenizer_config_write(const Tokenizer *t, const char *dir);
 Tokenizer *sentencepiece_read(const char *path, const Buf *bytes);
 Tokenizer *llama2c_tokenizer_read(const char *path, const Buf *bytes);
+/* gguf_tokenizer.c */
+Tokenizer *gguf_tokenizer_read(const char *path);
 
 #endif

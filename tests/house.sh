@@ -17,11 +17,11 @@ check() { # WHAT FINDINGS: passes when there are none
 # that header. A .c file that needs something above its header has a place of its own. A new file has to find its place.
 order="
 fp.h simd.h fp.c stats.h parallel.h
-base.h os.h base.c os_system.h os.c decimal.h json.h hash.h progress.h
+base.h os.h base.c os_system.h os.c decimal.h json.h hash.h progress.h gguf.h
 matmul.h kernel.h matmul.c ops.h attention.h
 linear.h model.h pattern.h lora.h model.c pass.h gradcheck.h merge.h optim.h
 unicode_data.h unicode.h pretokenize.h tokenizer.h tokenizer_parts.h tokenizer.c
-weights.h hf.h cli.h opening.h dataset.h jinja.h rows.h overlap.h chat.h chat_parts.h chat.c examples.h eval.h sample.h
+weights.h hf.h gguf_model.h cli.h opening.h dataset.h jinja.h rows.h overlap.h chat.h chat_parts.h chat.c examples.h eval.h sample.h
 run.h peft.h train.h train_parts.h
 svg.h report.h
 tinystories/tinystories.h tinystories/world.h
@@ -35,6 +35,8 @@ owner() {
     bpe_train.c | sentencepiece.c | tokenizer_*.c) echo tokenizer_parts.h ;;
     safetensors.c) echo weights.h ;;
     hf_*.c | llama2c.c) echo hf.h ;;
+    gguf_quant.c | gguf_write.c) echo gguf.h ;;
+    gguf_*.c) echo gguf_model.h ;;
     decode.c) echo pass.h ;;
     train.c | trial.c) echo train_parts.h ;;
     rows_*.c) echo rows.h ;;
