@@ -74,6 +74,15 @@ void chat_render(const Chat *c, const Message *messages, size_t count, size_t co
                  const ChatTokens *tokens, Rendering *out);
 void rendering_free(Rendering *r);
 
+/* A folder's template, or a GGUF file's, whether it is known here or not; NULL: it has none. Free it. */
+char *chat_text_of(const char *dir);
+
+/* Ollama (chat_ollama.c): a Modelfile beside a .gguf of this name, with a stop for each end token. */
+void chat_modelfile(const Chat *c, const ChatTokens *tokens, const char *gguf, const char *const *stops, size_t count, Buf *out);
+/* The program in it, and whether what it renders begins with BOS. */
+void chat_go_template(const Chat *c, const ChatTokens *tokens, Buf *out);
+bool chat_begins_with_bos(const Chat *c, const ChatTokens *tokens);
+
 /* The Jinja program: the one that was read if nothing in it was changed. */
 void chat_jinja(const Chat *c, bool adds_bos, Buf *out);
 /* Writes chat_template.jinja, which transformers prefers to what tokenizer_config.json says. */

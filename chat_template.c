@@ -224,17 +224,17 @@ static Chat *recognise(const char *text, const char *where) {
 
 /* ---- where templates stand ---- */
 
-static Chat *of_file(const char *path) {
+static char *text_of_file(const char *path) {
     Buf text = os_read(path);
     if (!text.len) bad_input("%s: the file is empty: it should hold a chat template", path);
     if (memchr(text.data, 0, text.len)) bad_input("%s: found a NUL byte: a chat template is text", path);
-    Chat *c = recognise(text.data, path);
+    char *copy = str_copy(text.data);
     buf_free(&text);
-    return c;
+    return copy;
 }
 
 /* NULL: the file has no chat_template. */
-static Chat *of_config(const char *path) {
+static char *text_of_config(const char *path) {
     JsonDoc *doc = json_read(path);
     const Json *root = json_root(doc), *t = root->kind == JSON_OBJECT ? json_get(root, "chat_template") : NULL, *text = NULL;
     if (t && t->kind == JSON_STRING) text = t;
@@ -250,24 +250,46 @@ static Chat *of_config(const char *path) {
     } else if (t && t->kind != JSON_NULL)
         bad_input("%s: line %zu: chat_template: expected a string or a list of templates, found %s", path, t->line,
                   json_kind_name(t->kind));
-    Chat *c = text ? recognise(text->string, path) : NULL;
+    char *copy = text ? str_copy(text->string) : NULL;
     json_free(doc);
+    return copy;
+}
+
+static char *text_of_gguf(const char *path) {
+    Gguf *g = gguf_open(path);
+    char *text = gguf_text(g, "tokenizer.chat_template", NULL);
+    gguf_close(g);
+    return text;
+}
+
+/* Where it stands, too: free both. */
+static char *text_and_place(const char *dir, char **place) {
+    if (gguf_named(dir)) return *place = str_copy(dir), text_of_gguf(dir);
+    char *config = os_join(dir, "tokenizer_config.json");
+    *place = os_join(dir, "chat_template.jinja");
+    if (os_exists(*place)) return mem_free(config), text_of_file(*place);
+    mem_free(*place);
+    *place = config;
+    return os_exists(config) ? text_of_config(config) : NULL;
+}
+
+/* NULL: no text, no chat. Takes the text over. */
+static Chat *recognise_text(char *text, const char *place) {
+    Chat *c = text ? recognise(text, place) : NULL;
+    mem_free(text);
     return c;
 }
 
-static Chat *of_gguf(const char *path) {
-    Gguf *g = gguf_open(path);
-    char *text = gguf_text(g, "tokenizer.chat_template", NULL);
-    Chat *c = text ? recognise(text, path) : NULL;
-    mem_free(text), gguf_close(g);
-    return c;
+char *chat_text_of(const char *dir) {
+    char *place, *text = text_and_place(dir, &place);
+    mem_free(place);
+    return text;
 }
 
 Chat *chat_of_folder(const char *dir) {
-    if (gguf_named(dir)) return of_gguf(dir);
-    char *jinja = os_join(dir, "chat_template.jinja"), *config = os_join(dir, "tokenizer_config.json");
-    Chat *c = os_exists(jinja) ? of_file(jinja) : os_exists(config) ? of_config(config) : NULL;
-    mem_free(jinja), mem_free(config);
+    char *place, *text = text_and_place(dir, &place);
+    Chat *c = recognise_text(text, place);
+    mem_free(place);
     return c;
 }
 
@@ -283,7 +305,8 @@ Chat *chat_load(const char *name) {
         bad_input("--template %s: neither a file nor one of chatml, llama-3, zephyr, alpaca, plain%s%s%s", name,
                   near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
     }
-    Chat *c = os_is_dir(name) ? chat_of_folder(name) : str_ends(name, ".json") ? of_config(name) : of_file(name);
+    Chat *c = os_is_dir(name) || gguf_named(name) ? chat_of_folder(name)
+                                                : recognise_text(str_ends(name, ".json") ? text_of_config(name) : text_of_file(name), name);
     if (!c) bad_input("--template %s: no chat template in it", name);
     return c;
 }

@@ -170,7 +170,7 @@ static Buf settings_text(const Options *o, const Command *c, const Inputs *in, c
     jw_object(&w, "inputs");
     base_hash(o->model, hex);
     jw_string(&w, "model", hex);
-    if (o->adapter) hash_folder(o->adapter, hex), jw_string(&w, "adapter", hex);
+    if (o->adapter) (os_is_dir(o->adapter) ? hash_folder : hash_file)(o->adapter, hex), jw_string(&w, "adapter", hex);
     jw_string(&w, "data", in->data_hash);
     if (in->valid_rows) jw_string(&w, "valid", in->valid_hash);
     jw_end_object(&w);

@@ -79,7 +79,7 @@ static void put_rows(GgufWriter *w, const Model *m, const Param *p, GgmlType typ
 
 static uint64_t file_type(GgmlType type) { return type == GGML_F32 ? 0 : type == GGML_F16 ? 1 : type == GGML_Q8_0 ? 7 : 32; }
 
-void gguf_export(const Model *m, const Tokenizer *t, const char *chat_template, GgmlType type, const char *name, const char *path) {
+void gguf_export(const Model *m, const Tokenizer *t, const GgufChat *chat, GgmlType type, const char *name, const char *path) {
     const Config *c = &m->config;
     bool stretched = c->rope_kind == ROPE_LLAMA3;
     uint64_t half_dim = c->head_dim / 2;
@@ -90,7 +90,7 @@ void gguf_export(const Model *m, const Tokenizer *t, const char *chat_template, 
     if (name) put_string(w, "general.name", name);
     put_config(w, c);
     gguf_put_uint(w, "general.file_type", file_type(type)), gguf_put_uint(w, "general.quantization_version", 2);
-    if (t) gguf_put_tokenizer(w, t, c, chat_template);
+    if (t) gguf_put_tokenizer(w, t, c, chat);
     if (stretched) gguf_put_tensor(w, "rope_freqs.weight", GGML_F32, 1, &half_dim);
     for (size_t i = 0; i < m->count; i++) put_tensor(w, m, m->params[i], type);
     if (stretched) {
@@ -149,22 +149,16 @@ static void check_adapter_file(const Gguf *g, const Model *m) {
     mem_free(kind), mem_free(type), mem_free(a);
 }
 
-/* Every Linear by its whole name, with the rank that it has; alpha 0 is a scale of 1. */
+/* alpha 0 is a scale of 1. */
 static LoraOptions options_of(const Gguf *g, const Model *m) {
-    size_t room = m->config.layers * BLOCK_LINEARS;
-    LoraOptions o = {.alpha = gguf_real(g, "adapter.lora.alpha", 0)};
-    bool unscaled = !(o.alpha > 0 || o.alpha < 0);
-    o.targets = mem_new(room, sizeof *o.targets), o.ranks = mem_new(room, sizeof *o.ranks), o.alphas = mem_new(room, sizeof *o.alphas);
+    LoraOptions o = {0};
+    double alpha = gguf_real(g, "adapter.lora.alpha", 0);
     for (size_t layer = 0; layer < m->config.layers; layer++) {
         Linear *list[BLOCK_LINEARS];
         size_t count = block_linears(&m->blocks[layer], list);
         for (size_t i = 0; i < count; i++) {
             size_t rank = rank_in(g, m, list[i]);
-            if (!rank) continue;
-            char *module = o.targets[o.target_count++] = module_name(m, list[i]->w);
-            if (!o.rank) o.rank = rank, o.alpha = unscaled ? (double)rank : o.alpha;
-            if (rank != o.rank) o.ranks[o.rank_count++] = (LoraPattern){str_copy(module), (double)rank};
-            if (rank != o.rank && unscaled) o.alphas[o.alpha_count++] = (LoraPattern){str_copy(module), (double)rank};
+            if (rank) lora_add_module(&o, module_name(m, list[i]->w), rank, alpha > 0 || alpha < 0 ? alpha : (double)rank);
         }
     }
     if (!o.target_count) bad_input("%s: no tensor of it belongs to a Linear of this model", gguf_path(g));

@@ -36,16 +36,25 @@ void gguf_rope_factors(const Config *c, float *factors);
 
 /* ---- writing (gguf_export.c) ---- */
 
+/* chat_template NULL: none. writes_bos: what renders chats puts BOS in front itself, so llama.cpp shall not. */
+typedef struct {
+    const char *chat_template;
+    bool writes_bos;
+} GgufChat;
 /* A model with its tokenizer and chat template (NULL: none). Matrices in `type`; vectors, and matrices whose rows are no whole blocks, in
  * F32 or F16 as llama.cpp's own conversion has them. */
-void gguf_export(const Model *m, const Tokenizer *t, const char *chat_template, GgmlType type, const char *name, const char *path);
+void gguf_export(const Model *m, const Tokenizer *t, const GgufChat *chat, GgmlType type, const char *name, const char *path);
 /* The keys of a tokenizer (gguf_tokenizer.c), filled up to the model's vocabulary. */
-void gguf_put_tokenizer(GgufWriter *w, const Tokenizer *t, const Config *c, const char *chat_template);
+void gguf_put_tokenizer(GgufWriter *w, const Tokenizer *t, const Config *c, const GgufChat *chat);
 /* The model's adapter, as llama.cpp's --lora takes it; scales that its one alpha cannot say are folded into B. DoRA and trained rows:
  * bad_input. */
 void gguf_export_lora(const Model *m, const char *path);
 
-/* Attaches a llama.cpp adapter file. */
+/* ---- adapters of others, attached to a model ---- */
+
 void gguf_adapter_load(Model *m, const char *path, const char *model_path);
+/* mlx-lm's folder: adapters.safetensors and an adapter_config.json of its own (mlx.c). */
+bool mlx_is_adapter(const char *dir);
+void mlx_adapter_load(Model *m, const char *dir, const char *model_path);
 
 #endif

@@ -347,7 +347,7 @@ static void put_ends(GgufWriter *w, const Tokenizer *t, const Config *c) {
     put_id(w, "tokenizer.ggml.unknown_token_id", t->unk), put_id(w, "tokenizer.ggml.padding_token_id", c->pad);
 }
 
-void gguf_put_tokenizer(GgufWriter *w, const Tokenizer *t, const Config *c, const char *chat_template) {
+void gguf_put_tokenizer(GgufWriter *w, const Tokenizer *t, const Config *c, const GgufChat *chat) {
     bool byte_level = t->kind == KIND_BYTE_LEVEL;
     const char *model = byte_level ? "gpt2" : "llama", *cut = byte_level ? cut_name(t) : "default";
     gguf_put_text(w, "tokenizer.ggml.model", model, strlen(model));
@@ -369,10 +369,10 @@ void gguf_put_tokenizer(GgufWriter *w, const Tokenizer *t, const Config *c, cons
     for (size_t i = 0; i < c->vocab; i++) gguf_item_int(w, i < t->count ? type_of_piece(t, i) : TYPE_UNUSED);
     if (byte_level) put_merges(w, t);
     put_ends(w, t, c);
-    gguf_put_bool(w, "tokenizer.ggml.add_bos_token", tokenizer_adds_bos(t));
+    gguf_put_bool(w, "tokenizer.ggml.add_bos_token", tokenizer_adds_bos(t) && !chat->writes_bos);
     if (!byte_level) {
         gguf_put_bool(w, "tokenizer.ggml.add_space_prefix", t->prepend || t->front != FRONT_NEVER);
         gguf_put_bool(w, "tokenizer.ggml.remove_extra_whitespaces", t->squeeze);
     }
-    if (chat_template) gguf_put_text(w, "tokenizer.chat_template", chat_template, strlen(chat_template));
+    if (chat->chat_template) gguf_put_text(w, "tokenizer.chat_template", chat->chat_template, strlen(chat->chat_template));
 }

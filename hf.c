@@ -33,10 +33,6 @@ static float float_at(const unsigned char *data, size_t i) {
     return x;
 }
 
-static float value_at(const StTensor *t, size_t i) {
-    return t->type == ST_F32 ? float_at(t->data, i) : t->type == ST_F16 ? f16_widen(half_at(t->data, i)) : bf16_widen(half_at(t->data, i));
-}
-
 /* A value is NaN or infinite when all bits of its exponent are set. */
 void check_finite(const char *file, const char *name, StType type, const unsigned char *data, size_t n) {
     const uint16_t exponent = type == ST_F16 ? 0x7c00 : 0x7f80;
@@ -63,7 +59,7 @@ static void load_param(Param *p, const StTensor *t, bool keep_16bit) {
     }
     real *w = p->w = mem_new(n, sizeof *w);
     if (t->type == ST_F32 && sizeof(real) == sizeof(float)) memcpy(w, t->data, n * sizeof *w);
-    else for (size_t i = 0; i < n; i++) w[i] = (real)value_at(t, i);
+    else for (size_t i = 0; i < n; i++) w[i] = (real)st_value(t, i);
 }
 
 /* ---- the registry against the tensors ---- */

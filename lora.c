@@ -48,6 +48,19 @@ void lora_name_all(Model *m, LoraOptions *o) {
     }
 }
 
+static void add_pattern(LoraPattern **patterns, size_t *count, const char *module, double value) {
+    *patterns = mem_resize(*patterns, *count + 1, sizeof **patterns);
+    (*patterns)[(*count)++] = (LoraPattern){str_copy(module), value};
+}
+
+void lora_add_module(LoraOptions *o, char *module, size_t rank, double alpha) {
+    o->targets = mem_resize(o->targets, o->target_count + 1, sizeof *o->targets);
+    o->targets[o->target_count++] = module;
+    if (o->target_count == 1) o->rank = rank, o->alpha = alpha;
+    if (rank != o->rank) add_pattern(&o->ranks, &o->rank_count, module, (double)rank);
+    if (alpha < o->alpha || alpha > o->alpha) add_pattern(&o->alphas, &o->alpha_count, module, alpha);
+}
+
 bool lora_selects(const LoraOptions *o, const char *module, size_t *which) {
     for (size_t i = 0; i < o->target_count; i++) {
         *which = i;

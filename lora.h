@@ -41,6 +41,8 @@ void lora_targets(LoraOptions *o, const char *text);
 void lora_name_all(Model *m, LoraOptions *o);
 /* Whether a module is among the targets, and which selects it. */
 bool lora_selects(const LoraOptions *o, const char *module, size_t *which);
+/* Adds one module by its whole name (taken over), for adapters whose files name each: the first sets rank and alpha, others differ by pattern. */
+void lora_add_module(LoraOptions *o, char *module, size_t rank, double alpha);
 void lora_free_options(LoraOptions *o);
 /* Trains the rows of these ids, in the embedding and in an untied head. */
 void lora_tokens(LoraOptions *o, const Model *m, const int32_t *ids, size_t count);

@@ -18,12 +18,19 @@ Model *open_weights(const ModelFlags *f, bool keep_16bit) {
     return m;
 }
 
+static bool holds_tokenizer(const char *path) {
+    if (!gguf_named(path)) return holds(path, "tokenizer.json") || holds(path, "tokenizer.model");
+    Gguf *g = gguf_open(path);
+    bool there = gguf_get(g, "tokenizer.ggml.model") != NULL;
+    gguf_close(g);
+    return there;
+}
+
 Tokenizer *open_tokenizer(const ModelFlags *f, const Model *m, bool needed) {
     const char *path = f->tokenizer ? f->tokenizer : f->model;
     bool bin = str_ends(f->model, ".bin");
     if (!f->tokenizer && bin && needed) bad_input("%s holds no tokenizer: name one with --tokenizer", f->model);
-    if (!f->tokenizer && !needed && (bin || !(gguf_named(path) || holds(path, "tokenizer.json") || holds(path, "tokenizer.model"))))
-        return NULL;
+    if (!f->tokenizer && !needed && (bin || !holds_tokenizer(path))) return NULL;
     Tokenizer *tok = tokenizer_load(path);
     if (tokenizer_size(tok) > m->config.vocab)
         bad_input("%s: its %zu tokens do not fit the model's vocabulary of %zu: name the tokenizer of this model with --tokenizer", path,

@@ -8,6 +8,7 @@
  * Keys of the config that are null, false or empty mean nothing. What is set must be understood, or it is refused: an adapter that is
  * computed otherwise than it was trained is worse than none.
  */
+#include "gguf_model.h"
 #include "hf.h"
 #include "lora.h"
 #include "pattern.h"
@@ -296,17 +297,6 @@ static void settle_targets(Model *m, const JsonDoc *doc, const SafeTensors *s, L
 
 /* ---- the tensors ---- */
 
-static float value_at(const StTensor *t, size_t i) {
-    uint32_t word;
-    uint16_t half;
-    if (t->type == ST_F32) {
-        memcpy(&word, t->data + 4 * i, 4);
-        return bits_float(word);
-    }
-    memcpy(&half, t->data + 2 * i, 2);
-    return t->type == ST_F16 ? f16_widen(half) : bf16_widen(half);
-}
-
 /* row_of NULL, or where row i of the file belongs. */
 static void fill(const SafeTensors *s, const char *path, Param *p, const size_t *row_of, size_t *filled) {
     const StTensor *t = st_find(s, p->name);
@@ -320,7 +310,7 @@ static void fill(const SafeTensors *s, const char *path, Param *p, const size_t 
     check_finite(path, p->name, t->type, t->data, param_size(p));
     for (size_t i = 0; i < param_size(p); i++) {
         size_t row = i / p->shape[1], column = i % p->shape[1];
-        ((real *)p->w)[(row_of ? row_of[row] : row) * p->shape[1] + column] = (real)value_at(t, i);
+        ((real *)p->w)[(row_of ? row_of[row] : row) * p->shape[1] + column] = (real)st_value(t, i);
     }
     ++*filled;
 }
@@ -363,6 +353,14 @@ static void check_base(Model *m, const SafeTensors *s, const char *dir, const ch
 }
 
 void adapter_load(Model *m, const char *dir, const char *model_path, bool other_base) {
+    if (gguf_named(dir)) {
+        gguf_adapter_load(m, dir, model_path);
+        return;
+    }
+    if (mlx_is_adapter(dir)) {
+        mlx_adapter_load(m, dir, model_path);
+        return;
+    }
     if (!is_adapter(dir)) bad_input("%s: no " CONFIG " in it: an adapter is a folder with that and " TENSORS, dir);
     char *config = os_join(dir, CONFIG), *path = os_join(dir, TENSORS);
     if (!os_exists(path)) bad_input("%s: missing: save the adapter as safetensors", path);

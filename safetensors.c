@@ -342,6 +342,17 @@ const StTensor *st_find(const SafeTensors *s, const char *name) {
     return NULL;
 }
 
+float st_value(const StTensor *t, size_t i) {
+    uint32_t word;
+    uint16_t half;
+    if (t->type == ST_F32) {
+        memcpy(&word, t->data + 4 * i, sizeof word);
+        return bits_float(word);
+    }
+    memcpy(&half, t->data + 2 * i, sizeof half);
+    return t->type == ST_F16 ? f16_widen(half) : bf16_widen(half);
+}
+
 const char *st_note(const SafeTensors *s, const char *key) {
     for (size_t i = 0; i < s->note_count; i += 2)
         if (!strcmp(s->notes[i], key)) return s->notes[i + 1];

@@ -35,6 +35,8 @@ SafeTensors *st_open(const char *path);
 size_t st_count(const SafeTensors *s);
 const StTensor *st_tensor(const SafeTensors *s, size_t i);   /* in file (offset) order, shards by name; one array */
 const StTensor *st_find(const SafeTensors *s, const char *name);   /* NULL: not there */
+/* Element i of an F32, F16 or BF16 tensor. */
+float st_value(const StTensor *t, size_t i);
 void st_close(SafeTensors *s);
 
 /* Writes tensors in the order given, header padded with spaces to a multiple of 8, __metadata__ {"format":"pt"}. Of each: name,

@@ -37,6 +37,7 @@ owner() {
     hf_*.c | llama2c.c) echo hf.h ;;
     gguf_quant.c | gguf_write.c) echo gguf.h ;;
     gguf_*.c) echo gguf_model.h ;;
+    mlx.c) echo peft.h ;;
     decode.c) echo pass.h ;;
     train.c | trial.c) echo train_parts.h ;;
     rows_*.c) echo rows.h ;;

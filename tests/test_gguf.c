@@ -366,7 +366,7 @@ static void test_tokenizers(void) {
     Tokenizer *t = bytes_tokenizer();
     const char *path = scratch("tok.gguf");
     m->config.eos[m->config.eos_count++] = 0;
-    gguf_export(m, t, "{{ messages }}", GGML_F32, NULL, path);
+    gguf_export(m, t, &(GgufChat){"{{ messages }}", false}, GGML_F32, NULL, path);
     Tokenizer *back = tokenizer_load(path);
     CHECK(tokenizer_size(back) == tokenizer_size(t) && tokenizer_eos(back) == 0 && tokenizer_bos(back) == tokenizer_bos(t));
     CHECK(tokenizer_adds_bos(back) == tokenizer_adds_bos(t) && tokenizer_is_special(back, 0));
@@ -396,7 +396,7 @@ static void test_real_tokenizers(void) {
         Tokenizer *t = tokenizer_load(folders[i]);
         GgufWriter *w = gguf_create(scratch("real.gguf"));
         Config c = {.vocab = tokenizer_size(t), .bos = -1, .pad = -1};
-        gguf_put_tokenizer(w, t, &c, NULL);
+        gguf_put_tokenizer(w, t, &c, &(GgufChat){NULL, false});
         gguf_commit(w);
         Tokenizer *back = tokenizer_load(scratch("real.gguf"));
         CHECK(tokenizer_size(t) == tokenizer_size(back) && tokenizer_bos(t) == tokenizer_bos(back), "%s", folders[i]);
@@ -455,7 +455,66 @@ static void test_refused_adapters(void) {
     CHECK_FAILS(EXIT_BAD_INPUT, "expected adapter and lora", gguf_adapter_load(small_model(llama(), true), scratch_file("m.gguf", small_file().data, small_file().len), "base"));
 }
 
+/* ---- mlx-lm ---- */
+
+/* What PEFT's folder says, with both matrices transposed. */
+static void write_mlx(const Model *m, const char *dir, const char *type) {
+    StTensor t[3 * 2 * BLOCK_LINEARS];
+    size_t count = 0;
+    for (size_t i = 0; i < m->adapter->count; i++) {
+        const Lora *l = &m->adapter->loras[i];
+        Param *const parts[] = {l->a, l->b, l->magnitude};
+        static const char *const names[] = {"lora_a", "lora_b", "m"};
+        char *module = module_name(m, m->adapter->linears[i]->w);
+        if (str_starts(module, "transformer.")) module = str_format("model.%s", module + strlen("transformer."));
+        for (int k = 0; k < 3; k++) {
+            const Param *p = parts[k];
+            if (!p) continue;
+            size_t rows = p->shape[0], columns = p->shape[1];
+            real *w = mem_new(rows * columns, sizeof *w);
+            for (size_t r = 0; r < rows; r++)
+                for (size_t c = 0; c < columns; c++) w[c * rows + r] = param_real(p)[r * columns + c];
+            t[count++] = (StTensor){.name = str_format("%s.%s", module, names[k]), .type = ST_F32, .rank = p->rank, .data = (unsigned char *)w,
+                                    .dims = {p->rank == 1 ? rows : columns, rows}};
+        }
+    }
+    os_make_dir(dir);
+    st_write(os_join(dir, "adapters.safetensors"), t, count);
+    char *config = str_format("{\"fine_tune_type\": \"%s\", \"num_layers\": 2, \"lora_parameters\": {\"rank\": 3, \"scale\": 2.0, \"dropout\": 0.0}}", type);
+    os_write_file(os_join(dir, "adapter_config.json"), config, strlen(config));
+}
+
+static void test_mlx(void) {
+    const char *dir = scratch("mlx");
+    for (int kind = 0; kind < 3; kind++) {
+        Config c = kind == 2 ? gpt2() : llama();
+        Model *m = small_model(c, true);
+        LoraOptions o = options("all-linear", 3); /* alpha 6: scale 2 */
+        o.dora = kind == 1;
+        lora_attach(m, &o);
+        move(m);
+        Batch b = keyed_batch(&c, 4);
+        real *before = logits_of(m, &b);
+        write_mlx(m, dir, o.dora ? "dora" : "lora");
+        adapter_free(m);
+        CHECK(mlx_is_adapter(dir));
+        adapter_load(m, dir, "base", false);
+        CHECK(same_values(before, logits_of(m, &b), b.tokens * c.vocab), "kind %d", kind);
+        if (kind == 2) CHECK_FAILS(EXIT_BAD_INPUT, "no tensor of it belongs", adapter_load(small_model(llama(), true), dir, "base", false));
+        Config other = c;
+        other.layers = 1;
+        CHECK_FAILS(EXIT_BAD_INPUT, "adapters of embeddings or of the head", adapter_load(small_model(other, true), dir, "base", false));
+        other = c, other.ffn = 16;
+        CHECK_FAILS(EXIT_BAD_INPUT, "has another shape", adapter_load(small_model(other, true), dir, "base", false));
+        model_free(m);
+    }
+    os_write_file(os_join(dir, "adapter_config.json"), "{\"fine_tune_type\": \"full\"}", 26);
+    CHECK_FAILS(EXIT_BAD_INPUT, "expected lora or dora", adapter_load(small_model(llama(), true), dir, "base", false));
+    os_write_file(os_join(dir, "adapter_config.json"), "{\"lora_parameters\": {}}", 23);
+    CHECK_FAILS(EXIT_BAD_INPUT, "scale", adapter_load(small_model(llama(), true), dir, "base", false));
+}
+
 TESTS({"dequantize", test_dequantize}, {"quantize", test_quantize}, {"fields", test_fields}, {"every truncation", test_every_truncation},
       {"every byte", test_every_byte}, {"not finite", test_not_finite}, {"round trip", test_round_trip}, {"tied", test_tied},
       {"refused models", test_refused_models}, {"tokenizers", test_tokenizers}, {"real tokenizers", test_real_tokenizers}, {"adapters", test_adapters},
-      {"refused adapters", test_refused_adapters})
+      {"refused adapters", test_refused_adapters}, {"mlx", test_mlx})
