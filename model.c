@@ -73,7 +73,7 @@ static void block_gpt2(Model *m, Block *b, size_t i, double std, double std_out)
     const Config *c = &m->config;
     b->norm1 = norm_new(m, str_format("h.%zu.ln_1", i), c->dim);
     b->qkv[b->qkv_count++] = linear_new(m, str_format("h.%zu.attn.c_attn", i), c->dim, 3 * c->dim, true, std);
-    b->out = linear_new(m, str_format("h.%zu.attn.c_proj", i), c->dim, c->dim, true, std_out);
+    b->out = linear_new(m, str_format("h.%zu.attn.c_proj", i), c->dim, c->dim, true, 0);
     b->norm2 = norm_new(m, str_format("h.%zu.ln_2", i), c->dim);
     b->in[b->in_count++] = linear_new(m, str_format("h.%zu.mlp.c_fc", i), c->dim, c->ffn, true, std);
     b->down = linear_new(m, str_format("h.%zu.mlp.c_proj", i), c->ffn, c->dim, true, std_out);
@@ -87,7 +87,7 @@ static void block_llama(Model *m, Block *b, size_t i, double std, double std_out
     for (; b->qkv_count < 3; b->qkv_count++)
         b->qkv[b->qkv_count] =
             linear_new(m, str_format("layers.%zu.self_attn.%s_proj", i, qkv[b->qkv_count]), c->dim, b->qkv_count ? kv : q, c->qkv_bias, std);
-    b->out = linear_new(m, str_format("layers.%zu.self_attn.o_proj", i), q, c->dim, c->out_bias, std_out);
+    b->out = linear_new(m, str_format("layers.%zu.self_attn.o_proj", i), q, c->dim, c->out_bias, 0);
     if (c->qk_norm) {
         b->q_norm = norm_new(m, str_format("layers.%zu.self_attn.q_norm", i), c->head_dim);
         b->k_norm = norm_new(m, str_format("layers.%zu.self_attn.k_norm", i), c->head_dim);
@@ -121,7 +121,7 @@ Model *model_new(const Config *config, const char *where) {
     m->config = *config;
     const Config *c = &m->config;
     bool gpt2 = c->family == FAMILY_GPT2;
-    /* Outputs onto the residual stream begin smaller, so that its variance does not grow with the number of layers (GPT-2). */
+    /* The MLP's outputs onto the residual stream begin smaller, so that its variance does not grow with the number of layers (GPT-2). */
     double std = c->init_std, std_out = c->init_std / d_sqrt((double)(2 * c->layers));
     m->tok = param_new(m, tensor_name(c, gpt2 ? "wte" : "embed_tokens", "weight"), 2, c->vocab, c->dim, (real)std);
     if (gpt2) m->pos = param_new(m, tensor_name(c, "wpe", "weight"), 2, c->ctx, c->dim, (real)std);
@@ -231,16 +231,39 @@ static double normal(uint32_t seed, uint32_t purpose, uint64_t index) {
     return d_sqrt(-2 * d_log(u)) * d_cos(angle);
 }
 
+static void init_normal(Param *p, uint32_t seed) {
+    unsigned char digest[32];
+    Sha256 sha;
+    assert(p->stored == STORED_REAL);
+    sha256_begin(&sha), sha256_add(&sha, p->name, strlen(p->name)), sha256_end(&sha, digest);
+    uint32_t purpose = (uint32_t)digest[0] << 24 | (uint32_t)digest[1] << 16 | (uint32_t)digest[2] << 8 | digest[3];
+    real *w = p->w;
+    for (size_t j = 0; j < param_size(p); j++)
+        w[j] = p->init_std > 0 ? (real)((float)normal(seed, purpose, j) * (float)p->init_std) : p->init_one ? 1 : 0;
+}
+
+/* Weight [out, in] of a Linear; of q (0), k (1), v (2), which stand in one Linear or in three. */
+static real *weight_at(const Linear *l, size_t out, size_t in) { return (real *)l->w->w + (l->w->conv1d ? in * l->out + out : out * l->in + in); }
+static real *qkv_at(const Block *b, int which, size_t out, size_t in) {
+    return b->qkv_count == 1 ? weight_at(&b->qkv[0], (size_t)which * b->qkv[0].in + out, in) : weight_at(&b->qkv[which], out, in);
+}
+
+/* Attention begins as a copier: Wk = Wq, so that a token looks for its like, and Wo = 1.4 Wvᵀ in every head, so that what was looked at is
+ * written back as it was (E[Wvᵀ Wv] = I over all heads when the std is 1/sqrt(dim)) and, with a tied head, is told. Induction heads need both
+ * and find both late from noise: docs/copying.md has the figures.
+ * Ref: Trockman & Kolter 2023, "Mimetic initialization of self-attention layers", here with the sign that copies. */
+static void init_copier(const Config *c, const Block *b) {
+    const float gain = 1.4f;
+    size_t D = c->head_dim, group = c->heads / c->kv_heads;
+    for (size_t h = 0; h < c->heads; h++)
+        for (size_t d = 0; d < D; d++)
+            for (size_t j = 0; j < c->dim; j++) {
+                *weight_at(&b->out, j, h * D + d) = (real)(gain * (float)*qkv_at(b, 2, h / group * D + d, j));
+                if (h % group == 0) *qkv_at(b, 1, h / group * D + d, j) = *qkv_at(b, 0, h * D + d, j);
+            }
+}
+
 void model_init(Model *m, uint32_t seed) {
-    for (size_t i = 0; i < m->count; i++) {
-        Param *p = m->params[i];
-        unsigned char digest[32];
-        Sha256 sha;
-        assert(p->stored == STORED_REAL);
-        sha256_begin(&sha), sha256_add(&sha, p->name, strlen(p->name)), sha256_end(&sha, digest);
-        uint32_t purpose = (uint32_t)digest[0] << 24 | (uint32_t)digest[1] << 16 | (uint32_t)digest[2] << 8 | digest[3];
-        real *w = p->w;
-        for (size_t j = 0; j < param_size(p); j++)
-            w[j] = p->init_std > 0 ? (real)((float)normal(seed, purpose, j) * (float)p->init_std) : p->init_one ? 1 : 0;
-    }
+    for (size_t i = 0; i < m->count; i++) init_normal(m->params[i], seed);
+    for (size_t i = 0; i < m->config.layers; i++) init_copier(&m->config, &m->blocks[i]);
 }

@@ -83,7 +83,7 @@ typedef struct {
 Model *model_new(const Config *config, const char *where);
 /* Storage for weights in `real` (those whose w is NULL). */
 void model_alloc_weights(Model *m);
-/* Normal initialisation; every element a function of (seed, tensor name, index). */
+/* Normal initialisation, every element a function of (seed, tensor name, index); then attention begins as a copier. */
 void model_init(Model *m, uint32_t seed);
 /* Freezes what `names` names: tensors or modules by any whole part of their names ("embed_tokens", "layers.0", "layers.*.mlp"), commas
  * between them. A name that matches nothing is refused, and so is freezing everything. */

@@ -125,8 +125,7 @@ static void test_init(void) {
             CHECK(sum == n && squares == n, "gains begin at 1");
             continue;
         }
-        bool residual = strstr(p->name, "o_proj") || strstr(p->name, "down_proj");
-        double std = residual ? 0.02 / 2 : 0.02; /* 0.02 / sqrt(2 layers) */
+        double std = strstr(p->name, "down_proj") ? 0.02 / 2 : strstr(p->name, "o_proj") ? 1.4 * 0.02 : 0.02; /* 0.02 / sqrt(2 layers) */
         CHECK(fabs(sum / n) < 4 * std / sqrt(n), "%s: mean %g", p->name, sum / n);
         CHECK(fabs(sqrt(squares / n) / std - 1) < 4 / sqrt(2 * n), "%s: deviation %g of %g", p->name, sqrt(squares / n), std);
         CHECK(memcmp(p->w, c->params[i]->w, param_size(p) * sizeof(real)), "%s: another seed", p->name);
@@ -135,6 +134,23 @@ static void test_init(void) {
     for (size_t i = 0; i < g->count; i++)
         for (size_t j = 0; str_ends(g->params[i]->name, ".bias") && j < param_size(g->params[i]); j++)
             CHECK(param_real(g->params[i])[j] == 0);
+
+    /* attention begins as a copier: [o, i] of GPT-2's Conv1D matrices stands at i x columns + o */
+    const real *q = param_real(model_find(a, "model.layers.1.self_attn.q_proj.weight"));
+    const real *k = param_real(model_find(a, "model.layers.1.self_attn.k_proj.weight"));
+    const real *v = param_real(model_find(a, "model.layers.1.self_attn.v_proj.weight"));
+    const real *o = param_real(model_find(a, "model.layers.1.self_attn.o_proj.weight"));
+    const real *fused = param_real(model_find(g, "transformer.h.0.attn.c_attn.weight"));
+    const real *proj = param_real(model_find(g, "transformer.h.0.attn.c_proj.weight"));
+    for (size_t i = 0; i < 32; i++)
+        for (size_t j = 0; j < 32; j++) {
+            size_t shared = i / 16 * 8 + i % 8; /* four heads of 8, two key-value heads */
+            CHECK(o[j * 32 + i] == (real)(1.4f * (float)v[shared * 32 + j]));
+            if (i < 16) CHECK(k[i * 32 + j] == q[(i / 8 * 16 + i % 8) * 32 + j]);
+            if (i >= 8 || j >= 8) continue;
+            CHECK(proj[i * 8 + j] == (real)(1.4f * (float)fused[j * 24 + 16 + i]));
+            CHECK(fused[j * 24 + 8 + i] == fused[j * 24 + i]);
+        }
 }
 
 static void test_initial_loss(void) {
