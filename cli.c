@@ -4,6 +4,7 @@
 #include "os.h"
 #include "parallel.h"
 #include "simd.h"
+#include "weights.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -92,21 +93,23 @@ static void set_number(const Command *c, Flag *f, double x, const char *shown) {
     else *(double *)f->value = x;
 }
 
+static bool is_text(const Flag *f) { return f->kind == FLAG_TEXT || f->kind == FLAG_MODEL; }
+
 static void set_text(const Command *c, Flag *f, const char *text) {
     double x;
     f->given = true;
-    if (f->kind == FLAG_TEXT) *(const char **)f->value = text;
+    if (is_text(f)) *(const char **)f->value = text;
     else if (!decimal_parse(text, strlen(text), &x)) bad_input("%s: %s takes a number, found \"%s\"", c->name, f->name, text);
     else set_number(c, f, x, text);
 }
 
 static void set_json(const Command *c, const JsonDoc *doc, Flag *f, const Json *value) {
-    bool fits = f->kind == FLAG_SWITCH ? value->kind == JSON_BOOL : f->kind == FLAG_TEXT ? value->kind == JSON_STRING : value->kind == JSON_NUMBER;
+    bool fits = f->kind == FLAG_SWITCH ? value->kind == JSON_BOOL : is_text(f) ? value->kind == JSON_STRING : value->kind == JSON_NUMBER;
     if (!fits)
         bad_input("%s: line %zu: %s cannot be %s", json_name(doc), value->line, f->name, json_kind_name(value->kind));
     f->given = true;
     if (f->kind == FLAG_SWITCH) *(bool *)f->value = value->boolean;
-    else if (f->kind == FLAG_TEXT) *(const char **)f->value = str_copy(value->string);
+    else if (is_text(f)) *(const char **)f->value = str_copy(value->string);
     else {
         char shown[DECIMAL_MAX];
         decimal_print(shown, value->number);
@@ -132,7 +135,7 @@ static bool shown_default(const Flag *f, char text[DECIMAL_MAX + 512]) {
     text[0] = 0;
     if (f->kind == FLAG_SIZE) decimal_print(text, (double)*(size_t *)f->value);
     else if (f->kind == FLAG_REAL) decimal_print(text, *(double *)f->value);
-    else if (f->kind == FLAG_TEXT && *(const char **)f->value) strncpy(text, *(const char **)f->value, 511), text[511] = 0;
+    else if (is_text(f) && *(const char **)f->value) strncpy(text, *(const char **)f->value, 511), text[511] = 0;
     else if (f->kind == FLAG_SWITCH) strcpy(text, *(bool *)f->value ? "true" : "false");
     return text[0] && !(f->kind == FLAG_SWITCH);
 }
@@ -154,6 +157,16 @@ static void print_help(const Command *c) {
         int n = (int)(end ? (size_t)(end - line) : strlen(line));
         out_text("  %.*s\n", n, line);
         line = end ? end + 1 : NULL;
+    }
+}
+
+static void locate_models(Command *c) {
+    for (size_t i = 0; i < c->count; i++) {
+        const Flag *f = &c->flags[i];
+        const char **value = f->value;
+        if (f->kind != FLAG_MODEL || !*value) continue;
+        if (!c->model) c->model = *value;
+        *value = model_locate(*value);
     }
 }
 
@@ -196,6 +209,7 @@ bool cli_parse(Command *c, int argc, char **argv, size_t most_positional) {
         else set_text(c, f, argv[++i]);
         mem_free(name);
     }
+    locate_models(c);
     return true;
 }
 

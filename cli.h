@@ -4,7 +4,8 @@
 
 #include "json.h"
 
-typedef enum { FLAG_SWITCH, FLAG_SIZE, FLAG_REAL, FLAG_TEXT } FlagKind;
+/* FLAG_MODEL: a text; a name of the Hugging Face hub becomes the folder that the local cache has of it. */
+typedef enum { FLAG_SWITCH, FLAG_SIZE, FLAG_REAL, FLAG_TEXT, FLAG_MODEL } FlagKind;
 
 /* A defining flag decides bits and is recorded in run.json; an execution flag (threads, paths, intervals) is not. */
 typedef enum { DEFINING, EXECUTION } FlagRole;
@@ -29,6 +30,7 @@ typedef struct {
     size_t count;
     const char **positional; /* filled: arguments that are no flags */
     size_t positional_count;
+    const char *model;       /* filled: the first FLAG_MODEL as it was typed */
 } Command;
 
 /* Reads argv (after the subcommand's name) into the flags' values. --help prints and returns false: the caller returns 0.

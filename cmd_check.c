@@ -81,7 +81,7 @@ static void check_length(const char *path, size_t length, const Config *c) {
 /* ---- check logits, check grad ---- */
 
 static bool parse_model_flags(Options *o, const char *name, const char *summary, const char *example, int argc, char **argv) {
-    Flag flags[] = {{"--model", FLAG_TEXT, EXECUTION, &o->model.model, 0, 0, "DIR", "model folder, or a llama2.c .bin", false},
+    Flag flags[] = {{"--model", FLAG_MODEL, EXECUTION, &o->model.model, 0, 0, "DIR", "model folder, or a llama2.c .bin", false},
                     {"--adapter", FLAG_TEXT, EXECUTION, &o->model.adapter, 0, 0, "DIR",
                         "an adapter on the model, ours or PEFT's; check grad: its gradients alone", false},
                     {"--other-base", FLAG_SWITCH, EXECUTION, &o->model.other_base, 0, 0, NULL, "the adapter may have been trained on another model", false},

@@ -348,7 +348,7 @@ static void check_files(const Options *o, char **paths, size_t count) {
 int check_data(int argc, char **argv) {
     Options o = {.loss = "completions", .show = 3, .words = NGRAM_WORDS};
     Flag flags[] = {
-        {"--model", FLAG_TEXT, EXECUTION, &o.model, 0, 0, "DIR", "model folder: its tokenizer, chat template and context", false},
+        {"--model", FLAG_MODEL, EXECUTION, &o.model, 0, 0, "DIR", "model folder: its tokenizer, chat template and context", false},
         {"--tokenizer", FLAG_TEXT, EXECUTION, &o.tokenizer, 0, 0, "PATH", "when the model folder holds none", false},
         {"--map", FLAG_TEXT, EXECUTION, &o.map, 0, 0, "OURS=THEIRS,…", "names of the columns: prompt=question,completion=answer", false},
         {"--template", FLAG_TEXT, EXECUTION, &o.template_name, 0, 0, "NAME|FILE", "chatml, llama-3, zephyr, alpaca, plain, or a Jinja file",

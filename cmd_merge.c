@@ -141,7 +141,7 @@ int cmd_merge(int argc, char **argv) {
     static const char *const dtypes[] = {"f32", "f16", "bf16"};
     Options o = {.scale = 1, .dtype = "f32", .max_diff = 0.01, .common = {.seed = 1}};
     Flag flags[] = {
-        {"--model", FLAG_TEXT, EXECUTION, &o.model, 0, 0, "DIR", "the base: a model folder, or a llama2.c .bin", false},
+        {"--model", FLAG_MODEL, EXECUTION, &o.model, 0, 0, "DIR", "the base: a model folder, or a llama2.c .bin", false},
         {"--adapter", FLAG_TEXT, EXECUTION, &o.adapter, 0, 0, "DIR", "adapter on it, ours or PEFT's", false},
         {"--tuned", FLAG_TEXT, EXECUTION, &o.tuned, 0, 0, "DIR", "instead: a model that was tuned from it; --scale lies between", false},
         {"--out", FLAG_TEXT, EXECUTION, &o.out, 0, 0, "DIR", "model folder to write; must not exist", false},

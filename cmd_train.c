@@ -15,6 +15,7 @@ typedef struct {
     TrainFlags train;
     const char *model, *tokenizer, *data, *valid, *out, *map, *template, *system, *loss, *longer, *freeze;
     const char *adapter, *targets, *train_embeddings;
+    const char *dtype;
     bool lora, rslora, dora, other_base, find_lr;
     double alpha, dropout, plus;
     size_t rank, ctx, patience;
@@ -50,19 +51,20 @@ static Model *open_model(const Options *o, const Command *c, Tokenizer **tok) {
     for (size_t i = 0; i < sizeof only_lora / sizeof *only_lora; i++)
         if (cli_given(c, only_lora[i]) && !adapted) bad_input("%s belongs to an adapter: add --lora", only_lora[i]);
     if (o->lora && o->adapter) bad_input("--lora begins an adapter, --adapter goes on with one: give one of them");
-    Model *m = model_load(o->model, adapted);
+    Model *m = model_load(o->model, adapted || o->freeze);
     *tok = open_tokenizer(&(ModelFlags){.model = o->model, .tokenizer = o->tokenizer}, m, false);
     if (o->lora) {
         LoraOptions l = lora_options(o, m, *tok);
         lora_attach(m, &l);
         lora_free_options(&l);
-        adapter_set_base(m, o->model);
+        adapter_set_base(m, o->model, c->model);
     } else if (o->adapter) {
         adapter_load(m, o->adapter, o->model, o->other_base);
         lora_training(m, o->dropout, o->plus);
-        adapter_set_base(m, o->model);
+        adapter_set_base(m, o->model, c->model);
     }
     if (o->freeze) model_freeze(m, o->freeze);
+    if (!adapted) model_widen_trained(m);
     return m;
 }
 
@@ -222,13 +224,22 @@ static void write_held_out(const Inputs *in, const char *out) {
     buf_free(&w.text), mem_free(path);
 }
 
+/* What --dtype says; checkpoints are exact all the same. */
+static Stored saved_as(const Options *o, const Command *c, const Model *m) {
+    static const char *const dtypes[] = {"f32", "f16", "bf16", "source"};
+    size_t as = cli_choice("--dtype", o->dtype, dtypes, 4);
+    if (cli_given(c, "--dtype") && m->adapter) bad_input("--dtype is of whole models: an adapter is small and stays f32");
+    if (sizeof(real) != sizeof(float) && as) bad_input("--dtype %s: finetune-f64 writes f32 alone", o->dtype);
+    return as == 3 ? m->read_as : (Stored)as;
+}
+
 static int train(Options *o, const Command *c, int argc, char **argv) {
     Tokenizer *tok = NULL;
     Model *m = open_model(o, c, &tok);
     Inputs in = read_inputs(o, m, tok);
     if (!cli_given(c, "--lr")) o->train.lr = default_lr(m, m->adapter != NULL);
     size_t longest = in.held && in.held->longest > in.train->longest ? in.held->longest : in.train->longest;
-    Training t = {.stage = "train", .model = m, .tok = tok, .patience = o->patience,
+    Training t = {.stage = "train", .model = m, .tok = tok, .patience = o->patience, .saved_as = saved_as(o, c, m),
                   .source = {.samples = in.train->count, .longest = longest, .self = in.train, .add = examples_add}};
     if (in.held) t.held = (Source){.samples = in.held->count, .longest = longest, .self = in.held, .add = examples_add};
     training_settings(&t, &o->train);
@@ -255,9 +266,9 @@ int cmd_train(int argc, char **argv) {
     Options o = {.train = {.schedule = "cosine", .order = "shuffle", .warmup = "5%", .lr = 2e-5, .beta1 = 0.9, .beta2 = 0.999,
         .eps = 1e-8, .clip = 1, .batch = 8,
                            .common = {.seed = 1}},
-                 .loss = "completions", .longer = "cut", .targets = "all-linear", .rank = 16, .alpha = 32, .patience = 3};
+                 .dtype = "f32", .loss = "completions", .longer = "cut", .targets = "all-linear", .rank = 16, .alpha = 32, .patience = 3};
     Flag flags[] = {
-        {"--model", FLAG_TEXT, EXECUTION, &o.model, 0, 0, "DIR", "model folder, or a llama2.c .bin", false},
+        {"--model", FLAG_MODEL, EXECUTION, &o.model, 0, 0, "DIR", "model folder, or a llama2.c .bin", false},
         {"--tokenizer", FLAG_TEXT, EXECUTION, &o.tokenizer, 0, 0, "PATH", "when the model folder holds none", false},
         {"--data", FLAG_TEXT, EXECUTION, &o.data, 0, 0, "FILE|DIR", "rows: JSONL, JSON, CSV or TSV; a folder: its train and valid files", false},
         {"--map", FLAG_TEXT, DEFINING, &o.map, 0, 0, "A=B,…", "names of columns: prompt=question,completion=answer", false},
@@ -280,6 +291,7 @@ int cmd_train(int argc, char **argv) {
         {"--train-embeddings", FLAG_TEXT, DEFINING, &o.train_embeddings, 0, 0, "TOKENS", "tokens whose rows are trained beside the adapter", false},
         {"--adapter", FLAG_TEXT, EXECUTION, &o.adapter, 0, 0, "DIR", "go on from an adapter, ours or PEFT's", false},
         {"--other-base", FLAG_SWITCH, DEFINING, &o.other_base, 0, 0, NULL, "the adapter may have been trained on another model", false},
+        {"--dtype", FLAG_TEXT, DEFINING, &o.dtype, 0, 0, "NAME", "of the weights in --out: f32, f16, bf16, or source: as --model has them", false},
         {"--patience", FLAG_SIZE, DEFINING, &o.patience, 0, 1000000, "N", "evaluations without a better one before it stops; 0: to the end", false},
         {"--find-lr", FLAG_SWITCH, EXECUTION, &o.find_lr, 0, 0, NULL, "train nothing: try rising rates and say which looks good", false},
         TRAIN_FLAGS(o.train)};

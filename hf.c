@@ -116,6 +116,8 @@ static Model *load_folder(const char *dir, bool keep_16bit) {
     Model *m = model_new(&config, where);
     mem_free(where);
     load_tensors(m, s, dir, keep_16bit);
+    const StTensor *embedding = st_find(s, m->tok->name);
+    m->read_as = embedding->type == ST_F16 ? STORED_F16 : embedding->type == ST_BF16 ? STORED_BF16 : STORED_REAL;
     st_close(s);
     return m;
 }

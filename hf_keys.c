@@ -6,17 +6,17 @@
 
 /* Of every class of transformers, of generation, of training elsewhere, and what is beside it in published folders. */
 static const char *const harmless[] = {
-    "architectures", "attention_dropout", "attn_implementation", "attn_pdrop", "bad_words_ids", "begin_suppress_tokens", "bos_token_id",
-    "chunk_size_feed_forward", "cross_attention_hidden_size", "decoder_start_token_id", "diversity_penalty", "do_sample", "dtype", "early_stopping",
-    "embd_pdrop", "encoder_no_repeat_ngram_size", "eos_token_id", "exponential_decay_length_penalty", "forced_bos_token_id",
-    "forced_eos_token_id", "gradient_checkpointing", "hidden_dropout", "hidden_dropout_prob", "id2label", "ignore_keys_at_rope_validation",
-    "initializer_range", "is_llama_config", "label2id", "layer_norm_epsilon", "length_penalty", "max_length", "max_window_layers", "min_length",
-    "no_repeat_ngram_size", "num_beam_groups", "num_beams", "num_return_sequences", "output_attentions", "output_hidden_states", "output_scores",
-    "pad_token_id", "pretraining_tp", "problem_type", "pruned_heads", "remove_invalid_values", "reorder_and_upcast_attn", "repetition_penalty",
-    "resid_pdrop", "return_dict", "return_dict_in_generate", "sep_token_id", "summary_activation", "summary_first_dropout",
-    "summary_proj_to_labels", "summary_type", "summary_use_proj", "suppress_tokens", "task_specific_params", "temperature", "tie_word_embeddings",
+    "architectures", "attention_dropout", "attn_implementation", "attn_pdrop", "bad_words_ids", "begin_suppress_tokens",
+    "chunk_size_feed_forward", "cross_attention_hidden_size", "diversity_penalty", "do_sample", "dtype", "early_stopping", "embd_pdrop",
+    "encoder_no_repeat_ngram_size", "exponential_decay_length_penalty", "gradient_checkpointing", "hidden_dropout",
+    "hidden_dropout_prob", "id2label", "ignore_keys_at_rope_validation", "initializer_range", "is_llama_config", "label2id",
+    "layer_norm_epsilon", "length_penalty", "max_length", "max_window_layers", "min_length", "model_type", "no_repeat_ngram_size",
+    "num_beam_groups", "num_beams", "num_return_sequences", "output_attentions", "output_hidden_states", "output_scores",
+    "pretraining_tp", "problem_type", "pruned_heads", "remove_invalid_values", "reorder_and_upcast_attn", "repetition_penalty",
+    "resid_pdrop", "return_dict", "return_dict_in_generate", "summary_activation", "summary_first_dropout", "summary_proj_to_labels",
+    "summary_type", "summary_use_proj", "suppress_tokens", "task_specific_params", "temperature", "tie_word_embeddings",
     "tokenizer_class", "top_k", "top_p", "torch_dtype", "torchscript", "transformers.js_config", "transformers_version", "typical_p",
-    "unsloth_fixed", "unsloth_version", "use_bfloat16", "use_cache", "vocab_size", "model_type", NULL};
+    "unsloth_fixed", "unsloth_version", "use_bfloat16", "use_cache", "vocab_size", NULL};
 
 static const char *const read_gpt2[] = {"activation_function", "add_cross_attention", "n_ctx", "n_embd", "n_head", "n_inner", "n_layer", "n_positions",
                                         "scale_attn_by_inverse_layer_idx", "scale_attn_weights", NULL};
@@ -40,7 +40,8 @@ void hf_check_keys(const JsonDoc *doc, Family family) {
     for (size_t i = 0; i < root->count; i++) {
         const Json *value = &root->items[i];
         const char *key = root->keys[i].string;
-        if (*key == '_' || says_nothing(value) || among(harmless, key) || among(family == FAMILY_GPT2 ? read_gpt2 : read_llama, key)) continue;
+        if (*key == '_' || str_ends(key, "_token_id") || says_nothing(value) || among(harmless, key)) continue;
+        if (among(family == FAMILY_GPT2 ? read_gpt2 : read_llama, key)) continue;
         if (strstr(key, "expert") || str_starts(key, "moe"))
             bad_input("%s: line %zu: \"%.100s\": mixtures of experts are not supported: take a dense model of this family", json_name(doc), value->line, key);
         if (!strcmp(key, "auto_map"))

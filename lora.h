@@ -77,8 +77,8 @@ char *module_name(const Model *m, const Param *w);
 
 /* SHA-256 of a model folder's tensors, or of a llama2.c file. */
 void base_hash(const char *model_path, char hex[65]);
-/* What a new adapter sits on: recorded in its files. */
-void adapter_set_base(Model *m, const char *model_path);
+/* What a new adapter sits on: recorded in its files, by the name that was given for it. */
+void adapter_set_base(Model *m, const char *model_path, const char *name);
 /* Attaches the adapter in `dir`, ours or PEFT's, to the model that was read from `model_path`. An adapter that says of what base it is
  * refuses another, unless other_base. Dropout is the folder's; LoRA+ is not recorded: set both for training by lora_training, and the base
  * by adapter_set_base. */

@@ -213,6 +213,17 @@ void model_alloc_weights(Model *m) {
         if (!m->params[i]->w) m->params[i]->w = mem_new(param_size(m->params[i]), sizeof(real));
 }
 
+void model_widen_trained(Model *m) {
+    for (size_t i = 0; i < m->count; i++) {
+        Param *p = m->params[i];
+        if (p->frozen || p->stored == STORED_REAL) continue;
+        real *w = mem_new(param_size(p), sizeof *w);
+        for (size_t j = 0; j < param_size(p); j++) w[j] = stored_value(p->w, p->stored, j);
+        mem_free(p->w);
+        p->w = w, p->stored = STORED_REAL;
+    }
+}
+
 void model_alloc_training(Model *m, bool moments) {
     for (size_t i = 0; i < m->count; i++) {
         Param *p = m->params[i];

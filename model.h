@@ -75,6 +75,7 @@ typedef struct {
     Param **params;                   /* the registry: each tensor once, in file order; an adapter's after the model's */
     size_t count;
     Adapter *adapter;                 /* NULL: none */
+    Stored read_as;                   /* how the folder that it was read from held its matrices */
     TrainedRows tok_rows, head_rows;  /* tied: the first alone */
     real *rope;                       /* [ctx, head_dim]: cos of the first half's angles, then sin */
 } Model;
@@ -88,6 +89,8 @@ void model_init(Model *m, uint32_t seed);
 /* Freezes what `names` names: tensors or modules by any whole part of their names ("embed_tokens", "layers.0", "layers.*.mlp"), commas
  * between them. A name that matches nothing is refused, and so is freezing everything. */
 void model_freeze(Model *m, const char *names);
+/* Matrices that are held in 16 bits and are trained become `real`. */
+void model_widen_trained(Model *m);
 /* Gradient and moments for each Param that is not frozen. */
 void model_alloc_training(Model *m, bool moments);
 void model_free(Model *m);

@@ -12,7 +12,7 @@ typedef struct {
 } ModelFlags;
 
 #define MODEL_FLAGS(o) \
-    {"--model", FLAG_TEXT, EXECUTION, &(o).model, 0, 0, "DIR", "model folder, a .gguf, or a llama2.c .bin", false}, \
+    {"--model", FLAG_MODEL, EXECUTION, &(o).model, 0, 0, "DIR", "model folder, a .gguf, or a llama2.c .bin", false}, \
     {"--tokenizer", FLAG_TEXT, EXECUTION, &(o).tokenizer, 0, 0, "PATH", "when the model folder holds none", false}, \
     {"--adapter", FLAG_TEXT, EXECUTION, &(o).adapter, 0, 0, "DIR", "an adapter on the model: ours, PEFT's, mlx-lm's, or a .gguf", false}, \
     {"--other-base", FLAG_SWITCH, EXECUTION, &(o).other_base, 0, 0, NULL, "the adapter may have been trained on another model", false}

@@ -35,9 +35,9 @@ void base_hash(const char *model_path, char hex[65]) {
     }
 }
 
-void adapter_set_base(Model *m, const char *model_path) {
+void adapter_set_base(Model *m, const char *model_path, const char *name) {
     mem_free(m->adapter->base);
-    m->adapter->base = str_copy(model_path);
+    m->adapter->base = str_copy(name);
     base_hash(model_path, m->adapter->base_hash);
 }
 

@@ -310,12 +310,29 @@ bool checkpoint_load(Run *r, Model *m, State *state) {
     return found;
 }
 
-void checkpoint_publish(Run *r, const Model *m, const Tokenizer *tok, size_t step) {
+/* A model's weights in 16 bits: the checkpoint itself stays exact. */
+static void publish_rounded(const char *dir, const char *out, Stored as) {
+    char *from = os_join(dir, "model.safetensors"), *to = os_join(out, "model.safetensors");
+    SafeTensors *s = st_open(from);
+    StTensor *t = mem_new(st_count(s), sizeof *t);
+    for (size_t i = 0; i < st_count(s); i++) {
+        t[i] = *st_tensor(s, i);
+        t[i].type = as == STORED_F16 ? ST_F16 : ST_BF16, t[i].rounded = true;
+    }
+    st_write(to, t, st_count(s));
+    st_close(s);
+    mem_free(from), mem_free(to), mem_free(t);
+}
+
+void checkpoint_publish(Run *r, const Model *m, const Tokenizer *tok, size_t step, Stored as) {
     char *dir = checkpoint_path(r, step);
+    Model named = *m;
+    named.config.saved_as = as;
     verify(dir, checkpoint_files(m)); /* a damaged one is not copied over what OUT holds */
     if (m->adapter) os_copy_file(dir, r->out, checkpoint_files(m)[CONFIG_FILE]);
-    else model_save_config(m, r->out);
+    else model_save_config(&named, r->out);
     if (tok) tokenizer_save(tok, r->out);
-    os_copy_file(dir, r->out, checkpoint_files(m)[WEIGHTS_FILE]);
+    if (m->adapter || as == STORED_REAL) os_copy_file(dir, r->out, checkpoint_files(m)[WEIGHTS_FILE]);
+    else publish_rounded(dir, r->out, as);
     mem_free(dir);
 }

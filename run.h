@@ -51,7 +51,7 @@ void checkpoint_save(Run *r, const Model *m, const State *s);
  * False: there is none. Those that do not verify are named on standard error. */
 bool checkpoint_load(Run *r, Model *m, State *s);
 /* OUT/ becomes the model (or the adapter) of checkpoint `step`: its weights with config, tokenizer. */
-void checkpoint_publish(Run *r, const Model *m, const Tokenizer *tok, size_t step);
+void checkpoint_publish(Run *r, const Model *m, const Tokenizer *tok, size_t step, Stored as);
 /* OUT/checkpoints/step-00000120 */
 char *checkpoint_path(const Run *r, size_t step);
 

@@ -431,9 +431,31 @@ static void write_header(OsFile *f, const StTensor *tensors, size_t count, const
     buf_free(&w.text);
 }
 
+/* Floats of any alignment, rounded to the 16 bits of the tensor's type. */
+static void write_rounded(OsFile *f, const StTensor *t, size_t elements) {
+    const uint16_t infinite = t->type == ST_F16 ? 0x7c00 : 0x7f80;
+    uint16_t chunk[1024];
+    for (size_t begin = 0; begin < elements; begin += 1024) {
+        size_t n = elements - begin < 1024 ? elements - begin : 1024;
+        for (size_t i = 0; i < n; i++) {
+            float x;
+            memcpy(&x, t->data + 4 * (begin + i), sizeof x);
+            chunk[i] = t->type == ST_F16 ? f16_round(x) : bf16_round(x);
+            if ((chunk[i] & infinite) == infinite)
+                work_failed("tensor %s: element %zu is beyond the largest number of %s", t->name, begin + i,
+                            t->type == ST_F16 ? "f16, which is 65504: use bf16" : "bf16: use f32");
+        }
+        os_write(f, chunk, n * sizeof *chunk);
+    }
+}
+
 static void write_data(OsFile *f, const StTensor *t) {
     uint64_t bytes;
     size_of_tensor(t, &bytes);
+    if (t->rounded) {
+        write_rounded(f, t, (size_t)bytes / sizeof(uint16_t));
+        return;
+    }
     if (t->type != ST_F32 || (t->held == STORED_REAL && sizeof(real) == sizeof(float))) {
         os_write(f, t->data, (size_t)bytes);
         return;

@@ -232,7 +232,7 @@ int training_run(Training *t, Run *run, int argc, char **argv) {
     if (checkpoint_load(run, t->model, &s)) {
         saved = s.step;
         fprintf(stderr, "%s: going on after step %zu\n", t->stage, s.step);
-        if (s.best_step) checkpoint_publish(run, t->model, t->tok, s.best_step);
+        if (s.best_step) checkpoint_publish(run, t->model, t->tok, s.best_step, t->saved_as);
     }
     log_timing(run, "begin", t, s.step, 0, argc, argv);
     os_catch_interrupts();
@@ -254,11 +254,11 @@ int training_run(Training *t, Run *run, int argc, char **argv) {
             checkpoint_save(run, t->model, &s);
             saved = s.step;
         }
-        if (best) checkpoint_publish(run, t->model, t->tok, s.step);
+        if (best) checkpoint_publish(run, t->model, t->tok, s.step, t->saved_as);
     }
     if (saved != s.step) checkpoint_save(run, t->model, &s);
     log_timing(run, "end", t, s.step, os_seconds() - started, argc, argv);
-    if (!has_held_out(t)) checkpoint_publish(run, t->model, t->tok, s.step);
+    if (!has_held_out(t)) checkpoint_publish(run, t->model, t->tok, s.step, t->saved_as);
     if (over && s.step < t->optim.steps)
         fprintf(stderr, "%s: stopped early: the held-out loss was best at step %zu, %zu evaluations ago\n", t->stage, s.best_step, t->patience);
     loop_end(&l);

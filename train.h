@@ -22,6 +22,7 @@ typedef struct {
     size_t eval_every, save_every, stop_at;   /* steps; stop_at 0: run to the end */
     size_t sample_tokens;             /* of the text shown at each evaluation; 0: none */
     bool shuffle, recompute;
+    Stored saved_as;                  /* how the published model holds its weights; checkpoints are always exact */
     uint32_t seed;
 } Training;
 

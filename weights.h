@@ -25,6 +25,7 @@ typedef struct {
     uint64_t bytes;
     const char *file;                /* for messages */
     Stored held;                     /* for st_write of an ST_F32: what data holds (STORED_REAL unless said) */
+    bool rounded;                    /* for st_write of an ST_F16 or ST_BF16: data are floats, rounded on the way */
 } StTensor;
 
 const char *st_type_name(StType type);                       /* "F32" */
@@ -52,6 +53,9 @@ void st_tensors_hash(const char *path, char hex[65]);
 
 /* ---- model folders ---- */
 
+/* What --model names: a path stays as it is; "org/name" or "name" (with "@revision" or not) that is no path is its snapshot in the local
+ * Hugging Face cache. Not there: bad_input that says how to download it. Free it. */
+char *model_locate(const char *name);
 /* path: a Hugging Face folder, or a llama2.c .bin file. All weights loaded; 16-bit tensors stay 16-bit when keep_16bit. */
 Model *model_load(const char *path, bool keep_16bit);
 Config config_load(const char *dir);

@@ -26,7 +26,7 @@ static void test_make(void) {
     o.rslora = !strcmp(kind, "rslora"), o.dora = !strcmp(kind, "dora"), o.dropout = 0.1;
     if (!strcmp(kind, "tokens")) lora_tokens(&o, m, (const int32_t[]){7, 3}, 2);
     lora_attach(m, &o);
-    adapter_set_base(m, model);
+    adapter_set_base(m, model, model);
     model_alloc_training(m, true);
     train(m, 3, 5, false);
     os_make_dir(to);
@@ -148,7 +148,7 @@ static void test_round_trip(void) {
         o.dora = kind & 4, o.rslora = kind & 2, o.dropout = 0.05, o.ranks = &rank, o.rank_count = 1, o.alphas = &alpha, o.alpha_count = kind & 1;
         lora_tokens(&o, m, (const int32_t[]){9, 4}, kind >= 4 ? 2 : 0);
         lora_attach(m, &o);
-        adapter_set_base(m, base);
+        adapter_set_base(m, base, base);
         move(m);
         Batch b = keyed_batch(&m->config, 4);
         real *logits = logits_of(m, &b);
@@ -198,7 +198,7 @@ static void test_refusals(void) {
     const char *base = saved_base(llama(), &m), *dir = scratch("adapter");
     LoraOptions o = options("q_proj,down_proj", 3);
     lora_attach(m, &o);
-    adapter_set_base(m, base);
+    adapter_set_base(m, base, base);
     os_remove_tree(dir), os_make_dir(dir);
     adapter_save(m, dir);
     load_changed("\"task_type\": \"CAUSAL_LM\"",
@@ -255,7 +255,7 @@ static void test_checkpoint(void) {
     o.dora = true, o.dropout = 0.1, o.plus = 4;
     lora_tokens(&o, m, (const int32_t[]){8}, 1);
     lora_attach(m, &o);
-    adapter_set_base(m, base);
+    adapter_set_base(m, base, base);
     model_alloc_training(m, true);
     train(m, 2, 2, false);
     Buf settings = {0};
@@ -264,12 +264,12 @@ static void test_checkpoint(void) {
     State s = {.step = 2}, t = {0};
     checkpoint_save(r, m, &s);
     CHECK(os_exists(os_join(checkpoint_path(r, 2), "adapter_model.safetensors")) && !os_exists(os_join(checkpoint_path(r, 2), "model.safetensors")));
-    checkpoint_publish(r, m, NULL, 2);
+    checkpoint_publish(r, m, NULL, 2, STORED_REAL);
     CHECK(is_adapter(out) && os_exists(os_join(out, "adapter_model.safetensors")) && !os_exists(os_join(out, "config.json")));
     run_close(r);
     n = model_load(base, false);
     lora_attach(n, &o);
-    adapter_set_base(n, base);
+    adapter_set_base(n, base, base);
     model_alloc_training(n, true);
     r = run_open(out, &settings, true, false);
     CHECK(checkpoint_load(r, n, &t) && t.step == 2);

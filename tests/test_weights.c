@@ -246,6 +246,23 @@ static void test_tied_head_and_buffers(void) {
     }
 }
 
+/* Of a folder in 16 bits: what is frozen stays so, what is trained becomes float, with the same values. */
+static void test_widen_trained(void) {
+    Model *m = random_model(small_llama(), 8);
+    model_store(m, STORED_BF16);
+    const char *dir = folder("bf16", m);
+    Model *kept = model_load(dir, true), *wide = model_load(dir, false);
+    CHECK(kept->read_as == STORED_BF16 && wide->read_as == STORED_BF16 && m->read_as == STORED_REAL);
+    model_freeze(kept, "embed_tokens,layers.0");
+    model_widen_trained(kept);
+    for (size_t i = 0; i < kept->count; i++) {
+        const Param *p = kept->params[i], *q = wide->params[i];
+        CHECK((p->stored == STORED_BF16) == (p->rank == 2 && p->frozen), "%s", p->name);
+        for (size_t j = 0; j < param_size(p); j++) CHECK(stored_value(p->w, p->stored, j) == param_real(q)[j], "%s", p->name);
+    }
+    model_free(m), model_free(kept), model_free(wide);
+}
+
 /* ---- config.json ---- */
 
 #define LLAMA                                                                                                                              \
@@ -533,6 +550,7 @@ static void test_resave(void) {
 
 TESTS({"resave", test_resave}, {"saved and loaded", test_round_trip}, {"the text of config.json", test_config_text},
       {"16-bit weights", test_16bit}, {"refused tensors", test_tensors_refused}, {"a tied head and buffers", test_tied_head_and_buffers},
+      {"16 bits, partly trained", test_widen_trained},
       {"config.json of Llama", test_config_llama}, {"config.json of GPT-2", test_config_gpt2}, {"config.json of Mistral, Qwen2, Qwen3", test_config_dialects},
       {"dialects, saved and loaded", test_dialects_round_trip}, {"refused config.json", test_config_refused},
       {"generation_config.json", test_generation_config}, {"llama2.c files", test_llama2c}, {"stories260K", test_stories260k})

@@ -50,9 +50,11 @@ def llama(rng, family):
             "mistral": lambda: {"sliding_window": rng.choice([None, ctx])},
             "qwen2": lambda: {"use_sliding_window": False},
             "qwen3": lambda: {"attention_bias": rng.random() < 0.4}}[family]()
+    if own or rng.random() < 0.5 or family == "qwen3":
+        more["head_dim"] = width
     return LLAMAS[family](vocab_size=rng.choice([7, 50, 131, 258]), max_position_embeddings=ctx,
                           hidden_size=kv * group * (rng.choice([9, 12, 15]) if own else width),
-                          head_dim=width if own or rng.random() < 0.5 or family == "qwen3" else None, num_hidden_layers=rng.choice([1, 2, 3]),
+                          num_hidden_layers=rng.choice([1, 2, 3]),
                           num_attention_heads=kv * group, num_key_value_heads=kv, intermediate_size=rng.choice([11, 21, 48, 67]),
                           rms_norm_eps=rng.choice([1e-5, 1e-6, 1e-3]), tie_word_embeddings=rng.random() < 0.5,
                           rope_parameters=rope(rng, ctx), bos_token_id=0, eos_token_id=0, pad_token_id=None, **more)

@@ -82,13 +82,15 @@ class Verdict:
     """Counts what is beyond its tolerance."""
 
     def __init__(self):
-        self.bad = 0
+        self.good = self.bad = 0
 
     def check(self, name, value, tolerance):
-        if not value <= tolerance:
+        if value <= tolerance:
+            self.good += 1
+        else:
             self.bad += 1
             print("DIFFERS %s: %.3g, tolerance %.0e" % (name, value, tolerance))
 
     def end(self):
-        print("%d beyond tolerance" % self.bad)
-        raise SystemExit(1 if self.bad else 0)
+        print("%d passed, %d failed" % (self.good, self.bad))
+        raise SystemExit(1 if self.bad or not self.good else 0)
