@@ -301,7 +301,7 @@ static void golden_tokenizer(Sha256 *s) {
 static void golden_stories(Sha256 *s) {
     char hex[65];
     const char *dir = scratch("stories");
-    stories_write(dir, 1, 20000, 5, 5);
+    stories_write(dir, 1, &(StoriesSize){.bytes = 20000, .valid = 5, .items = 5, .rows = 5});
     hash_folder(dir, hex);
     os_remove_tree(dir);
     add_text(s, hex);

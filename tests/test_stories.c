@@ -6,7 +6,7 @@
 #include "test.h"
 
 /* Of the first 200 documents of the mixture and the first 50 unseen stories with their bits, seed 1. */
-static const char golden[] = "8d7fed9942eef56f9e6a0b9c3c9df675a19ba6c63632ebe5134150597013a326";
+static const char golden[] = "587e2c5c1a209d841bec639c223a946d465e130964950a456d6c5baa66acfc9b";
 
 enum { SEED = 1 };
 
@@ -262,7 +262,11 @@ static void check_form(const char *prompt, const char *completion) {
     const char *verb = w.word[1], *x = w.word[2];
     if (!strcmp(verb, "Repeat")) expected = between(prompt, "Repeat: ", "\n");
     else if (!strcmp(verb, "Make")) expected = str_format(" 1. %s 2. %s 3. %s", w.word[5], w.word[6], w.word[8]);
-    else if (!strcmp(verb, "Put")) expected = str_format(" * %s *", x);
+    else if (!strcmp(verb, "Put")) {
+        static const char *const frames[][2] = {{"stars", "**"}, {"braces", "{}"}, {"brackets", "[]"}, {"quotes", "\"\""}, {"equals", "=="}, {"semicolons", ";;"}};
+        for (size_t i = 0; i < sizeof frames / sizeof *frames; i++)
+            if (!strcmp(frames[i][0], w.word[4])) expected = str_format(" %c %s %c", frames[i][1][0], x, frames[i][1][1]);
+    }
     else if (!strcmp(verb, "Fill")) expected = str_format(" name: %s, color: %s", w.word[6], w.word[8]);
     else if (!strcmp(verb, "Swap")) expected = str_format(" %s and %s", w.word[4], x);
     else {
@@ -272,7 +276,7 @@ static void check_form(const char *prompt, const char *completion) {
         for (int i = 0; i < a.count; i++) CHECK(!strcmp(a.word[i], x), "%s%s", prompt, completion);
         return;
     }
-    CHECK(!strcmp(expected, completion), "%s%s, not %s", prompt, completion, expected);
+    CHECK(expected && !strcmp(expected, completion), "%s%s, not %s", prompt, completion, expected);
     mem_free(expected);
 }
 
@@ -337,6 +341,70 @@ static void test_skill_documents(void) {
     buf_free(&text);
 }
 
+/* ---- tasks ---- */
+
+static int number_before(const char *text, const char *word) {
+    const char *at = strstr(text, word);
+    return at ? atoi(at - 2) : -1;
+}
+
+/* "Order: Sara takes 8 apples, 9 plums and 5 pears." */
+static void check_json(const char *prompt, const char *completion) {
+    char *expected = str_format(" {\"apples\": %d, \"pears\": %d, \"plums\": %d}", number_before(prompt, "apples"),
+                                number_before(prompt, "pears"), number_before(prompt, "plums"));
+    CHECK(!strcmp(expected, completion), "%s%s, not%s", prompt, completion, expected);
+    JsonDoc *doc = json_parse(completion, strlen(completion), "an answer", 1);
+    CHECK(json_root(doc)->kind == JSON_OBJECT && json_root(doc)->count == 3);
+    json_free(doc), mem_free(expected);
+}
+
+/* "Task: start with 7, add 8, take away 2 and print it." */
+static void check_code(const char *prompt, const char *completion) {
+    Words w = words_of(prompt);
+    Buf expected = {0};
+    buf_format(&expected, " x = %s;", w.word[3]);
+    for (int i = 4; strcmp(w.word[i], "and"); i++) {
+        bool minus = !strcmp(w.word[i], "take");
+        i += minus ? 2 : 1;
+        buf_format(&expected, " x = x %c %s;", minus ? '-' : '+', w.word[i]);
+    }
+    buf_str(&expected, " print x;");
+    CHECK(!strcmp(expected.data, completion), "%s%s, not%s", prompt, completion, expected.data);
+    buf_free(&expected);
+}
+
+/* A toy has one price, whoever asks and however. */
+static void check_support(const char *prompt, const char *completion) {
+    static struct { char toy[32]; int price; } prices[40];
+    char *name = str_copy_n(prompt, strcspn(prompt, " ")), *toy = between(completion, "! The ", " costs");
+    int price = atoi(strstr(completion, "costs ") + 6), i = 0;
+    char *expected = str_format(" Good day, %s! The%s costs %d coins. Come again soon.", name, toy, price);
+    CHECK(!strcmp(expected, completion) && strstr(prompt, toy), "%s%s", prompt, completion);
+    while (i < 40 && prices[i].price && strcmp(prices[i].toy, toy)) i++;
+    CHECK(i < 40, "more than 40 toys");
+    if (i < 40 && !prices[i].price) snprintf(prices[i].toy, sizeof prices[i].toy, "%s", toy), prices[i].price = price;
+    CHECK(i < 40 && prices[i].price == price, "%s%s", prompt, completion);
+    mem_free(name), mem_free(toy), mem_free(expected);
+}
+
+static void test_tasks(void) {
+    static void (*const check[TASKS])(const char *, const char *) = {check_json, check_code, check_support};
+    Buf prompt = {0}, completion = {0}, train = {0};
+    for (int task = 0; task < TASKS; task++) {
+        train.len = 0;
+        for (uint64_t i = 0; i < 2000; i++) {
+            bool held_out = i >= 1000;
+            prompt.len = completion.len = 0;
+            task_item(&prompt, &completion, SEED, (Task)task, held_out, i);
+            check[task](prompt.data, completion.data);
+            buf_str(&prompt, completion.data), buf_char(&prompt, '\n');
+            if (held_out) CHECK(!strstr(train.data, prompt.data), "in training: %s", prompt.data);
+            else buf_put(&train, prompt.data, prompt.len);
+        }
+    }
+    buf_free(&prompt), buf_free(&completion), buf_free(&train);
+}
+
 /* ---- files ---- */
 
 static char *read_text(const char *dir, const char *name) {
@@ -350,7 +418,7 @@ static void test_files(void) {
     const char *dir = scratch("stories");
     char *train = os_join(dir, "train.txt"), *valid = os_join(dir, "valid.txt"), *rows = os_join(dir, "valid.jsonl");
     char *figures = os_join(dir, "world.json"), *none = os_join(dir, "none"), *empty = os_join(dir, "empty"), *mixed = os_join(dir, "mixed");
-    StoriesSummary s = stories_write(dir, SEED, 300000, 40, 30);
+    StoriesSummary s = stories_write(dir, SEED, &(StoriesSize){.bytes = 300000, .valid = 40, .items = 30, .rows = 50});
     CHECK(s.bytes >= 300000 && s.bytes < 302000 && s.valid_bits_per_byte > 0.3 && s.valid_bits_per_byte < 0.5);
     StoriesCheck c = stories_check(valid, train);
     CHECK(c.stories == 40 && c.good_stories == 40 && c.training_stories == 0 && c.sentences > 400 && c.good_sentences == c.sentences);
@@ -375,6 +443,15 @@ static void test_files(void) {
         for (const char *p = suite; *p; p++) lines += *p == '\n';
         CHECK(lines == 30 && json_get(&suites->items[i], "items")->integer == 30);
         mem_free(suite);
+    }
+    const Json *tasks = json_need(doc, json_root(doc), "tasks", JSON_ARRAY);
+    CHECK(tasks->count == 2 * TASKS);
+    for (size_t i = 0; i < tasks->count; i++) {
+        char *rows_text = read_text(dir, json_string(doc, &tasks->items[i], "file", ""));
+        int64_t lines = 0;
+        for (const char *p = rows_text; *p; p++) lines += *p == '\n';
+        CHECK(lines == (i % 2 ? 30 : 50) && json_get(&tasks->items[i], "rows")->integer == lines, "%d", (int)lines);
+        mem_free(rows_text);
     }
     json_free(doc);
     char *row = read_text(dir, "valid.jsonl");
@@ -453,4 +530,5 @@ static void test_golden(void) {
 
 TESTS({"size", test_size}, {"even classes", test_even_classes}, {"entropy", test_entropy}, {"reading back", test_reading_back}, {"refusing", test_refusing},
       {"sentences", test_sentences}, {"exact probabilities", test_exact_probabilities}, {"held out", test_held_out}, {"suites", test_suites},
-      {"skill documents", test_skill_documents}, {"files", test_files}, {"get", test_get}, {"golden", test_golden})
+      {"skill documents", test_skill_documents}, {"tasks", test_tasks},
+      {"files", test_files}, {"get", test_get}, {"golden", test_golden})

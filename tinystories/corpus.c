@@ -115,45 +115,83 @@ static Tally write_valid(const char *path, const char *rows_path, uint32_t seed,
     return t;
 }
 
-/* Different items, in the order in which they are drawn; their figures go into the open object. */
-static void write_suite(const char *path, uint32_t seed, Skill skill, size_t count, JsonWriter *figures) {
-    OsFile *f = os_create(path);
+/* Rows {"prompt","completion"}, all prompts different. */
+typedef struct {
+    OsFile *file;
+    char (*seen)[65], (*answers)[65];   /* hashes of the rows written */
+    size_t written;
+} RowFile;
+
+static RowFile row_file(const char *dir, const char *name, size_t most) {
+    char *path = os_join(dir, name);
+    RowFile f = {.file = os_create(path), .seen = mem_new(2 * most, sizeof *f.seen)};
+    f.answers = f.seen + most;
+    mem_free(path);
+    return f;
+}
+
+static bool row_write(RowFile *f, const Buf *prompt, const Buf *completion) {
+    sha256_of(prompt->data, prompt->len, f->seen[f->written]);
+    for (size_t i = 0; i < f->written; i++)
+        if (!memcmp(f->seen[i], f->seen[f->written], 65)) return false;
+    sha256_of(completion->data, completion->len, f->answers[f->written++]);
+    JsonWriter w = {0};
+    jw_object(&w, NULL);
+    jw_string_n(&w, "prompt", prompt->data, prompt->len), jw_string_n(&w, "completion", completion->data, completion->len);
+    jw_end_object(&w), buf_char(&w.text, '\n');
+    os_write(f->file, w.text.data, w.text.len);
+    buf_free(&w.text);
+    return true;
+}
+
+/* How often the commonest answer stands in it. */
+static size_t row_close(RowFile *f) {
+    size_t most = 0;
+    for (size_t i = 0; i < f->written; i++) {
+        size_t same = 0;
+        for (size_t k = 0; k < f->written; k++) same += !memcmp(f->answers[i], f->answers[k], 65);
+        if (same > most) most = same;
+    }
+    os_commit(f->file);
+    mem_free(f->seen);
+    return most;
+}
+
+/* Different items, in the order in which they are drawn; their figures go into the open array. */
+static void write_suite(const char *dir, uint32_t seed, Skill skill, size_t count, JsonWriter *figures) {
+    char *name = str_format("suite-%s.jsonl", skill_names[skill]);
+    RowFile f = row_file(dir, name, count);
     Buf prompt = {0}, completion = {0};
     double chance = 0;
-    char(*seen)[65] = mem_new(2 * count, sizeof *seen), (*answers)[65] = seen + count;
-    size_t written = 0;
-    for (uint64_t i = 0; written < count && i < 64 * (uint64_t)count; i++) {
+    for (uint64_t i = 0; f.written < count && i < 64 * (uint64_t)count; i++) {
         double item_chance;
         prompt.len = completion.len = 0;
         skill_item(&prompt, &completion, &item_chance, seed, skill, i);
-        sha256_of(prompt.data, prompt.len, seen[written]);
-        bool known = false;
-        for (size_t k = 0; k < written; k++) known |= !memcmp(seen[k], seen[written], 65);
-        if (known) continue;
-        sha256_of(completion.data, completion.len, answers[written++]);
-        chance += item_chance;
-        JsonWriter w = {0};
-        jw_object(&w, NULL);
-        jw_string_n(&w, "prompt", prompt.data, prompt.len), jw_string_n(&w, "completion", completion.data, completion.len);
-        jw_end_object(&w), buf_char(&w.text, '\n');
-        os_write(f, w.text.data, w.text.len);
-        buf_free(&w.text);
+        if (row_write(&f, &prompt, &completion)) chance += item_chance;
     }
-    os_commit(f);
-    size_t most = 0;
-    for (size_t i = 0; i < written; i++) {
-        size_t same = 0;
-        for (size_t k = 0; k < written; k++) same += !memcmp(answers[i], answers[k], 65);
-        if (same > most) most = same;
-    }
+    size_t written = f.written, most = row_close(&f);
     jw_object(figures, NULL);
-    jw_string(figures, "skill", skill_names[skill]);
-    char *name = str_format("suite-%s.jsonl", skill_names[skill]);
-    jw_string(figures, "file", name), jw_uint(figures, "items", written);
+    jw_string(figures, "skill", skill_names[skill]), jw_string(figures, "file", name), jw_uint(figures, "items", written);
     jw_double(figures, "chance", chance / (double)written);
     jw_double(figures, "commonest_answer", (double)most / (double)written);
     jw_end_object(figures);
-    mem_free(name), mem_free(seen), buf_free(&prompt), buf_free(&completion);
+    mem_free(name), buf_free(&prompt), buf_free(&completion);
+}
+
+static void write_task(const char *dir, uint32_t seed, Task task, bool held_out, size_t count, JsonWriter *figures) {
+    char *name = str_format("task-%s-%s.jsonl", task_names[task], held_out ? "test" : "train");
+    RowFile f = row_file(dir, name, count);
+    Buf prompt = {0}, completion = {0};
+    for (uint64_t i = 0; f.written < count && i < 64 * (uint64_t)count; i++) {
+        prompt.len = completion.len = 0;
+        task_item(&prompt, &completion, seed, task, held_out, i);
+        row_write(&f, &prompt, &completion);
+    }
+    jw_object(figures, NULL);
+    jw_string(figures, "task", task_names[task]), jw_string(figures, "file", name), jw_uint(figures, "rows", f.written);
+    jw_end_object(figures);
+    row_close(&f);
+    mem_free(name), buf_free(&prompt), buf_free(&completion);
 }
 
 static void put_world(JsonWriter *w) {
@@ -162,7 +200,7 @@ static void put_world(JsonWriter *w) {
     jw_end_object(w);
 }
 
-StoriesSummary stories_write(const char *dir, uint32_t seed, size_t bytes, size_t valid_count, size_t suite_count) {
+StoriesSummary stories_write(const char *dir, uint32_t seed, const StoriesSize *size) {
     os_make_dir(dir);
     char *train = os_join(dir, "train.txt"), *valid = os_join(dir, "valid.txt"), *rows = os_join(dir, "valid.jsonl");
     char *figures = os_join(dir, "world.json");
@@ -170,13 +208,14 @@ StoriesSummary stories_write(const char *dir, uint32_t seed, size_t bytes, size_
     jw_object(&w, NULL);
     jw_int(&w, "v", 1), jw_int(&w, "bits_version", BITS_VERSION), jw_uint(&w, "seed", seed);
     put_world(&w);
-    Tally of_train = write_train(train, seed, bytes), of_valid = write_valid(valid, rows, seed, valid_count);
+    Tally of_train = write_train(train, seed, size->bytes), of_valid = write_valid(valid, rows, seed, size->valid);
     put_tally(&w, "train", &of_train, SPLIT_TRAIN), put_tally(&w, "valid", &of_valid, SPLIT_UNSEEN);
     jw_array(&w, "suites");
-    for (int skill = 0; skill < SKILLS; skill++) {
-        char *name = str_format("suite-%s.jsonl", skill_names[skill]), *path = os_join(dir, name);
-        write_suite(path, seed, (Skill)skill, suite_count, &w);
-        mem_free(name), mem_free(path);
+    for (int skill = 0; skill < SKILLS; skill++) write_suite(dir, seed, (Skill)skill, size->items, &w);
+    jw_end_array(&w), jw_array(&w, "tasks");
+    for (int task = 0; task < TASKS; task++) {
+        write_task(dir, seed, (Task)task, false, size->rows, &w);
+        write_task(dir, seed, (Task)task, true, size->items, &w);
     }
     jw_end_array(&w), jw_end_object(&w), buf_char(&w.text, '\n');
     os_write_file(figures, w.text.data, w.text.len);

@@ -25,18 +25,6 @@ typedef struct {
 
 /* ---- words ---- */
 
-/* A plain word of a class of words.c. */
-static Alt class_word(const char *class, uint32_t index) { return world()->rules[world_rule(class)].alts[index]; }
-static uint32_t class_size(const char *class) { return world()->rules[world_rule(class)].count; }
-static void put_word(Buf *b, const char *class, uint32_t index) {
-    Alt a = class_word(class, index);
-    buf_put(b, a.ops[0].text, a.ops[0].len);
-}
-static void put_a_word(Buf *b, const char *class, uint32_t index) {
-    Alt a = class_word(class, index);
-    buf_str(b, world_takes_an(a.ops[0].text, a.ops[0].len) ? "an " : "a ");
-    put_word(b, class, index);
-}
 /* count different words of a class. */
 static void draw_words(Draw *d, const char *class, uint32_t *index, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) {
@@ -163,6 +151,12 @@ static void numbers_item(Item *it, uint32_t form) {
 
 /* ---- form ---- */
 
+static const struct {
+    const char *name;
+    char left, right;
+} frames[] = {{"stars", '*', '*'}, {"braces", '{', '}'}, {"brackets", '[', ']'}, {"quotes", '"', '"'}, {"equals signs", '=', '='}, {"semicolons", ';', ';'}};
+enum { FRAMES = sizeof frames / sizeof *frames };
+
 static void form_item(Item *it, uint32_t form) {
     static const char *const times[] = {"two", "three", "four"};
     uint32_t w[6] = {0}, n = form == 1 ? 3 + draw_below(&it->d, 4) : 3;
@@ -195,9 +189,10 @@ static void form_item(Item *it, uint32_t form) {
         }
         break;
     case 4:
-        buf_str(q, "Put "), put_word(q, "animal", w[0]), buf_str(q, " between stars.");
-        buf_str(a, "* "), put_word(a, "animal", w[0]), buf_str(a, " *");
-        it->held_out = w[0] % 5 == 0;
+        n = draw_below(&it->d, FRAMES);
+        buf_str(q, "Put "), put_word(q, "animal", w[0]), buf_format(q, " between %s.", frames[n].name);
+        buf_format(a, "%c ", frames[n].left), put_word(a, "animal", w[0]), buf_format(a, " %c", frames[n].right);
+        it->held_out = (w[0] + n) % 5 == 0;
         break;
     default: {
         uint32_t name = draw_below(&it->d, class_size("boy")), color = draw_below(&it->d, class_size("color"));
@@ -212,60 +207,13 @@ static void form_item(Item *it, uint32_t form) {
 
 /* ---- reading ---- */
 
-/* Who went where with whom, and three things that happened there: six facts. */
-enum { FACTS = 6, NAME = 0, PLACE, COMPANION, SEEN, EATEN, FOUND };
-static const char *const fact_classes[FACTS] = {"", "places", "", "animal", "foods", "toy"};
-
-typedef struct {
-    bool girl;
-    uint32_t word[FACTS];
-    uint32_t order[3];      /* in which the last three are told */
-} Passage;
-
-static void put_fact(Buf *b, const Passage *p, uint32_t fact) {
-    uint32_t word = p->word[fact];
-    if (fact == NAME) put_word(b, p->girl ? "girl" : "boy", word);
-    else if (fact == COMPANION) put_word(b, p->girl ? "boy" : "girl", word);
-    else if (fact == SEEN || fact == FOUND) put_a_word(b, fact_classes[fact], word);
-    else {
-        if (fact == PLACE) buf_str(b, "the ");
-        put_word(b, fact_classes[fact], word);
-    }
-}
-
-static bool fact_held_out(const Passage *p, uint32_t fact) { return (p->word[NAME] + p->word[fact]) % 5 == 0; }
-
-/* One fact in five is held out for each hero. The text of a training document has none of those, asked about or not; a
- * suite's question is about one. */
-static Passage draw_passage(Draw *d, bool held_out) {
-    Passage p = {.girl = draw_below(d, 2)};
-    p.word[NAME] = draw_below(d, class_size("girl"));
-    for (uint32_t fact = PLACE; fact < FACTS; fact++)
-        do p.word[fact] = draw_below(d, fact == COMPANION ? class_size("boy") : class_size(fact_classes[fact]));
-        while (!held_out && fact_held_out(&p, fact));
-    for (uint32_t i = 0; i < 3; i++) {
-        uint32_t at = draw_below(d, i + 1);
-        p.order[i] = p.order[at], p.order[at] = SEEN + i;
-    }
-    return p;
-}
-
-static void put_passage(Buf *b, const Passage *p) {
-    static const char *const did[FACTS] = {"", "", "", " saw ", " ate ", " found "};
-    put_fact(b, p, NAME), buf_str(b, " went to "), put_fact(b, p, PLACE), buf_str(b, " with "), put_fact(b, p, COMPANION), buf_char(b, '.');
-    for (uint32_t i = 0; i < 3; i++) {
-        buf_str(b, p->girl ? " She" : " He");
-        buf_str(b, did[p->order[i]]), put_fact(b, p, p->order[i]), buf_char(b, '.');
-    }
-}
-
 static void ask_passage(Item *it, const Passage *p, uint32_t fact) {
     static const char *const before[FACTS] = {"Who went to ", "Where did ", "Who went with ", "What did ", "What did ", "What did "};
     static const char *const after[FACTS] = {"?", " go?", "?", " see?", " eat?", " find?"};
-    buf_str(it->question, before[fact]), put_fact(it->question, p, fact == NAME ? PLACE : NAME), buf_str(it->question, after[fact]);
-    if (fact == NAME) it->question->len--, buf_format(it->question, " with "), put_fact(it->question, p, COMPANION), buf_char(it->question, '?');
-    put_fact(it->answer, p, fact);
-    it->held_out = fact_held_out(p, fact == NAME ? PLACE : fact);
+    buf_str(it->question, before[fact]), passage_put_fact(it->question, p, fact == NAME ? PLACE : NAME), buf_str(it->question, after[fact]);
+    if (fact == NAME) it->question->len--, buf_format(it->question, " with "), passage_put_fact(it->question, p, COMPANION), buf_char(it->question, '?');
+    passage_put_fact(it->answer, p, fact);
+    it->held_out = passage_held_out(p, fact == NAME ? PLACE : fact);
     it->chance = 1.0 / FACTS; /* any of the six */
 }
 
@@ -294,9 +242,9 @@ void skill_item(Buf *prompt, Buf *completion, double *chance, uint32_t seed, Ski
     Item it = {.d = {.seed = seed, .low = (uint64_t)(STREAM_SUITES + skill) << 60 | index}, .question = &question, .answer = &answer};
     Passage p = {0};
     do {
-        if (skill == SKILL_READING) p = draw_passage(&it.d, true);
+        if (skill == SKILL_READING) p = passage_draw(&it.d, true);
     } while (!make_item(&it, skill, draw_below(&it.d, form_counts[skill]), &p, true));
-    if (skill == SKILL_READING) buf_str(prompt, "Text: "), put_passage(prompt, &p), buf_char(prompt, '\n');
+    if (skill == SKILL_READING) buf_str(prompt, "Text: "), passage_put(prompt, &p), buf_char(prompt, '\n');
     buf_format(prompt, "%s%s\nAnswer:", lead_in(skill), question.data);
     buf_format(completion, " %s", answer.data);
     *chance = it.chance;
@@ -310,7 +258,7 @@ void skill_document(Buf *text, uint32_t seed, Skill skill, uint64_t index) {
     Passage p = {0};
     uint32_t items = skill == SKILL_READING ? 5 : draw_below(&it.d, 3) ? 1 : SHOTS, form = draw_below(&it.d, form_counts[skill]);
     uint32_t stride = skill == SKILL_READING ? 1 + 4 * draw_below(&it.d, 2) : 0; /* prime to six: different questions */
-    if (skill == SKILL_READING) p = draw_passage(&it.d, false), buf_str(text, "Text: "), put_passage(text, &p), buf_char(text, '\n');
+    if (skill == SKILL_READING) p = passage_draw(&it.d, false), buf_str(text, "Text: "), passage_put(text, &p), buf_char(text, '\n');
     for (uint32_t i = 0; i < items; i++) {
         question.len = answer.len = 0;
         while (!make_item(&it, skill, (form + i * stride) % form_counts[skill], &p, false)) continue;

@@ -47,18 +47,30 @@ void skill_document(Buf *text, uint32_t seed, Skill skill, uint64_t index);
 /* An item that no training document holds. chance: of a guess that knows what kind of answer is asked for. */
 void skill_item(Buf *prompt, Buf *completion, double *chance, uint32_t seed, Skill skill, uint64_t index);
 
+typedef enum { TASK_JSON, TASK_CODE, TASK_SUPPORT, TASKS } Task;
+extern const char *const task_names[TASKS];
+/* A row of a task to be tuned on, appended: of its training file, or held out from it. */
+void task_item(Buf *prompt, Buf *completion, uint32_t seed, Task task, bool held_out, uint64_t index);
+
 /* Document `index` of the pretraining mixture: a training story (facts are its) or a skill's document (facts.hero is -1). */
 StoryFacts mixture_document(Buf *text, uint32_t seed, uint64_t index);
 
 /* ---- files ---- */
 
-/* Writes into the folder: train.txt (documents of the mixture, at least `bytes` of them), valid.txt (unseen stories) with
- * valid.jsonl (their bits), suite-SKILL.jsonl, world.json (figures, and how to read the rest). */
+/* How much of each. */
+typedef struct {
+    size_t bytes;                   /* of train.txt, at least */
+    size_t valid;                   /* stories in valid.txt */
+    size_t items;                   /* of each suite, and of each task's test */
+    size_t rows;                    /* of each task's training file */
+} StoriesSize;
+/* Writes into the folder: train.txt (documents of the mixture), valid.txt (unseen stories) with valid.jsonl (their bits),
+ * suite-SKILL.jsonl, task-TASK-train.jsonl, task-TASK-test.jsonl, world.json (figures). */
 typedef struct {
     size_t documents, bytes;        /* of train.txt */
     double valid_bits_per_byte;     /* of valid.txt: no model of this world can do better */
 } StoriesSummary;
-StoriesSummary stories_write(const char *dir, uint32_t seed, size_t bytes, size_t valid_count, size_t suite_count);
+StoriesSummary stories_write(const char *dir, uint32_t seed, const StoriesSize *size);
 
 /* What a file of generated stories is worth. */
 typedef struct {

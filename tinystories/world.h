@@ -48,8 +48,8 @@ typedef struct {
     uint64_t low, high;
 } Draw;
 uint32_t draw_below(Draw *d, uint32_t n);
-/* What the low half of the counter begins with, in its top four bits; a document's number stands below, an attempt's at bit 40. */
-enum { STREAM_STORIES = 0, STREAM_MIXTURE = 3, STREAM_SKILLS = 4, STREAM_SUITES = 8 };
+/* What the low half of the counter begins with, in its top four bits; a document's number stands below, an attempt's (a task's split) at bit 40. */
+enum { STREAM_STORIES = 0, STREAM_MIXTURE = 3, STREAM_SKILLS = 4, STREAM_SUITES = 8, STREAM_TASKS = 12 };
 
 /* What a register holds. A reader of single sentences may know the gender alone. */
 typedef struct {
@@ -84,5 +84,23 @@ bool world_takes_an(const char *word, size_t len);
 bool world_held_out(const Reg *regs);
 /* For the parts of a story that its registers decide. */
 StoryFacts world_facts(const Reg *regs);
+
+/* A plain word of a class of words.c, by its number. */
+uint32_t class_size(const char *class);
+void put_word(Buf *b, const char *class, uint32_t index);
+void put_a_word(Buf *b, const char *class, uint32_t index);   /* with its article */
+
+/* A text of six facts: who went where with whom, and three things that happened there. */
+enum { FACTS = 6, NAME = 0, PLACE, COMPANION, SEEN, EATEN, FOUND };
+typedef struct {
+    bool girl;
+    uint32_t word[FACTS];
+    uint32_t order[3];      /* in which the last three are told */
+} Passage;
+/* One fact in five is held out for each hero. A training document's passage has none of those, asked about or not. */
+bool passage_held_out(const Passage *p, uint32_t fact);
+Passage passage_draw(Draw *d, bool held_out);
+void passage_put(Buf *b, const Passage *p);
+void passage_put_fact(Buf *b, const Passage *p, uint32_t fact);   /* "the valley" */
 
 #endif

@@ -1,0 +1,73 @@
+/* tasks: what a model is tuned on after it has read the world: new forms for what it knows, and new facts.
+ *
+ *     json      an order as one line of strict JSON                          form; the numbers stand in the order
+ *     code      a description as a program of a small language              form; the numbers stand in the description
+ *     support   a shop's answers: what a toy costs, in the shop's tone      tone, and forty prices to be learned
+ *
+ * As with skills, one item in five is held out by what it combines (the three numbers, a start with a first step, a toy
+ * with a wording); training rows hold none of them and test rows nothing else.
+ */
+#include "world.h"
+
+#include <assert.h>
+
+const char *const task_names[TASKS] = {"json", "code", "support"};
+
+enum { GOODS = 3 };
+
+static bool json_item(Buf *prompt, Buf *completion, Draw *d) {
+    static const char *const goods[GOODS] = {"apples", "pears", "plums"}, *const verbs[] = {"wants", "buys", "takes"};
+    uint32_t number[GOODS], order[GOODS], girl = draw_below(d, 2);
+    for (uint32_t i = 0; i < GOODS; i++) {
+        uint32_t at = draw_below(d, i + 1);
+        order[i] = order[at], order[at] = i;
+        number[i] = 2 + draw_below(d, 8);
+    }
+    buf_str(prompt, "Order: "), put_word(prompt, girl ? "girl" : "boy", draw_below(d, class_size("girl")));
+    buf_format(prompt, " %s", verbs[draw_below(d, 3)]);
+    for (uint32_t i = 0; i < GOODS; i++)
+        buf_format(prompt, "%s %u %s", i == 0 ? "" : i == 1 ? "," : " and", number[order[i]], goods[order[i]]);
+    buf_str(prompt, ".\nJSON:");
+    for (uint32_t i = 0; i < GOODS; i++) buf_format(completion, "%s\"%s\": %u", i ? ", " : " {", goods[i], number[i]);
+    buf_char(completion, '}');
+    return (number[0] + 2 * number[1] + 3 * number[2]) % 5 == 0;
+}
+
+static bool code_item(Buf *prompt, Buf *completion, Draw *d) {
+    uint32_t start = 1 + draw_below(d, 9), steps = 1 + draw_below(d, 3), first = 0;
+    buf_format(prompt, "Task: start with %u", start), buf_format(completion, " x = %u;", start);
+    for (uint32_t i = 0; i < steps; i++) {
+        uint32_t minus = draw_below(d, 2), by = 1 + draw_below(d, 9);
+        buf_format(prompt, minus ? ", take away %u" : ", add %u", by);
+        buf_format(completion, " x = x %c %u;", minus ? '-' : '+', by);
+        if (i == 0) first = by + minus;
+    }
+    buf_str(prompt, " and print it.\nCode:"), buf_str(completion, " print x;");
+    return (start + 2 * first) % 5 == 0;
+}
+
+enum { PRODUCTS = 40 };
+
+static bool support_item(Buf *prompt, Buf *completion, Draw *d) {
+    static const char *const ask[][2] = {
+        {"How much is the ", "?"}, {"What does the ", " cost?"}, {"I want to buy the ", "."}, {"What is the price of the ", "?"}};
+    uint32_t girl = draw_below(d, 2), name = draw_below(d, class_size("girl")), product = draw_below(d, PRODUCTS), form = draw_below(d, 4);
+    const char *class = girl ? "girl" : "boy";
+    put_word(prompt, class, name), buf_format(prompt, " asks: %s", ask[form][0]);
+    put_word(prompt, "toy", product), buf_format(prompt, "%s\nShop:", ask[form][1]);
+    buf_str(completion, " Good day, "), put_word(completion, class, name), buf_str(completion, "! The "), put_word(completion, "toy", product);
+    buf_format(completion, " costs %u coins. Come again soon.", 3 + product * 7 % 16);
+    return (product + 2 * form) % 5 == 0;
+}
+
+void task_item(Buf *prompt, Buf *completion, uint32_t seed, Task task, bool held_out, uint64_t index) {
+    assert(index < (uint64_t)1 << 40);
+    Draw d = {.seed = seed, .low = (uint64_t)(STREAM_TASKS + task) << 60 | (uint64_t)held_out << 40 | index};
+    size_t prompt_start = prompt->len, completion_start = completion->len;
+    for (bool found = !held_out; found != held_out;) {
+        prompt->len = prompt_start, completion->len = completion_start;
+        if (task == TASK_JSON) found = json_item(prompt, completion, &d);
+        if (task == TASK_CODE) found = code_item(prompt, completion, &d);
+        if (task == TASK_SUPPORT) found = support_item(prompt, completion, &d);
+    }
+}
