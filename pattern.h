@@ -10,8 +10,7 @@ bool name_covers(const char *part, const char *name);
 /* True when `name` is `end` or ends in "." and it. */
 bool name_ends(const char *name, const char *end);
 
-/* True when the regular expression matches all of `text` (Python's re.fullmatch). Understood: characters, . \. \d \w [a-z] [^a-z] ( )
- * (?: ) | * + ? ^ $. What else Python has is refused: bad_input naming `where`. */
+/* True when the regular expression (regex.h) matches all of `text` (Python's re.fullmatch). What is not understood: bad_input naming `where`. */
 bool regex_matches(const char *regex, const char *text, const char *where);
 /* Whether `text` holds any character that means something in a regular expression beside the dot. */
 bool regex_is_one(const char *text);

@@ -18,10 +18,12 @@ check() { # WHAT FINDINGS: passes when there are none
 order="
 fp.h simd.h fp.c stats.h parallel.h
 base.h os.h base.c os_system.h os.c decimal.h json.h hash.h progress.h gguf.h
+unicode_data.h unicode.h regex.h
 matmul.h kernel.h matmul.c ops.h attention.h
 linear.h model.h pattern.h lora.h model.c pass.h gradcheck.h merge.h optim.h
-unicode_data.h unicode.h pretokenize.h tokenizer.h tokenizer_parts.h tokenizer.c
+pretokenize.h tokenizer.h tokenizer_parts.h tokenizer.c
 weights.h hf.h gguf_model.h cli.h opening.h dataset.h jinja.h rows.h overlap.h chat.h chat_parts.h chat.c examples.h eval.h sample.h
+suite.h likelihood.h score.h
 run.h peft.h train.h train_parts.h
 svg.h report.h
 tinystories/tinystories.h tinystories/world.h
