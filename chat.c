@@ -46,21 +46,6 @@ static void put(Writer *w, const char *text, size_t n, bool control) {
 static void put_text(Writer *w, const char *text) { put(w, text, strlen(text), false); }
 static void put_control(Writer *w, const char *text) { put(w, text, strlen(text), true); }
 
-/* As Python's strip: White_Space, and the four separators below the space. */
-static void trim(const char **text, size_t *n) {
-    const unsigned char *s = (const unsigned char *)*text;
-    size_t length, start = 0, end = *n;
-    while (start < end && (class_next(s + start, end - start, &length) == CHAR_SPACE || (s[start] >= 0x1C && s[start] <= 0x1F)))
-        start += s[start] < 0x20 ? 1 : length;
-    while (end > start) {
-        size_t at = end - 1;
-        while (at > start && (s[at] & 0xC0) == 0x80) at--;
-        if (class_next(s + at, end - at, &length) != CHAR_SPACE && !(s[at] >= 0x1C && s[at] <= 0x1F)) break;
-        end = at;
-    }
-    *text += start, *n = end - start;
-}
-
 /* ---- turns ---- */
 
 static void put_header(Writer *w, const Style *s, Role role, bool learn, bool learn_gap) {
@@ -78,7 +63,7 @@ static void put_turn(Writer *w, const Chat *c, const Message *m, bool header, bo
     const Style *s = &chat_styles[c->style];
     const char *text = m->text;
     size_t n = m->length;
-    if (s->trim) trim(&text, &n);
+    if (s->trim) text_trim(&text, &n);
     put_header(w, s, m->role, header, header || (content && gap));
     w->learn = content;
     put(w, text, n, false);

@@ -22,22 +22,6 @@ static void show(void *context, const char *bytes, size_t n) {
     out_flush();
 }
 
-/* "a|b" to stop strings; \n is a line end. */
-static size_t split_stops(char *text, const char **stops, size_t most) {
-    size_t count = 0;
-    char *to = text, *start = text;
-    for (char *at = text;; at++) {
-        if (*at == '|' || !*at) {
-            bool end = !*at;
-            *to++ = 0;
-            if (*start && count < most) stops[count++] = start;
-            if (end) return count;
-            start = to;
-        } else if (at[0] == '\\' && at[1] == 'n') *to++ = '\n', at++;
-        else *to++ = *at;
-    }
-}
-
 static Buf read_prompt(const Options *o, const Command *c) {
     Buf prompt = {0};
     if (c->positional_count && o->file) bad_input("generate: a prompt and --prompt-file: give one of them");
@@ -69,7 +53,7 @@ static int run(const Options *o, const Command *c) {
         bad_input("generate: the prompt has %zu tokens, the model's context is %zu: shorten it", ids.count, m->config.ctx);
     GenerateOptions g = {.sample = {.temperature = o->greedy ? 0 : o->temperature, .top_k = o->top_k, .top_p = o->top_p, .min_p = o->min_p,
                                     .repetition_penalty = o->repetition_penalty},
-                         .tokens = o->tokens, .stops = stops, .stop_count = o->stop ? split_stops(str_copy(o->stop), stops, 64) : 0,
+                         .tokens = o->tokens, .stops = stops, .stop_count = split_stops(o->stop, stops, 64),
                          .show = o->common.json ? NULL : show};
     Cache *cache = cache_new(m, ids.count + o->tokens < m->config.ctx ? ids.count + o->tokens : m->config.ctx);
     size_t prompt_tokens = ids.count;

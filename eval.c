@@ -1,13 +1,8 @@
 #include "eval.h"
 
-#include "json.h"
-#include "os.h"
 #include "pass.h"
 
 #include <assert.h>
-#include <string.h>
-
-/* ---- text ---- */
 
 static void score_batch(TextScore *s, const Model *m, Pass *p, const Batch *b, const Tokenizer *tok, double *losses) {
     model_forward(m, p, b);
@@ -65,38 +60,3 @@ double score_samples(const Model *m, Pass *p, const Source *s) {
 
 double score_loss(const TextScore *s) { return s->nats / (double)s->tokens; }
 double score_bpb(const TextScore *s) { return s->nats_of_bytes / (0.6931471805599453 * (double)s->bytes); }
-
-/* ---- tasks ---- */
-
-Task task_read(const char *path) {
-    Buf file = os_read(path);
-    Task t = {0};
-    size_t room = 0, line = 0;
-    for (const char *at = file.data, *end = file.data + file.len, *next; at && at < end; at = next) {
-        const char *stop = memchr(at, '\n', (size_t)(end - at));
-        size_t length = (size_t)((stop ? stop : end) - at), blank = 0;
-        next = stop ? stop + 1 : end;
-        line++;
-        while (blank < length && (at[blank] == ' ' || at[blank] == '\r')) blank++;
-        if (blank == length) continue;
-        JsonDoc *doc = json_parse(at, length, path, line);
-        const Json *root = json_root(doc);
-        if (root->kind != JSON_OBJECT) bad_input("%s: line %zu: expected {\"prompt\", \"completion\"}, found %s", path, line, json_kind_name(root->kind));
-        const Json *prompt = json_need(doc, root, "prompt", JSON_STRING), *completion = json_need(doc, root, "completion", JSON_STRING);
-        if (t.count == room) {
-            room = 2 * room + 64;
-            t.rows = mem_resize(t.rows, room, sizeof *t.rows);
-        }
-        t.rows[t.count++] = (TaskRow){str_copy_n(prompt->string, prompt->length), str_copy_n(completion->string, completion->length), line};
-        json_free(doc);
-    }
-    buf_free(&file);
-    if (!t.count) bad_input("%s: no rows in it; expected lines of {\"prompt\": …, \"completion\": …}", path);
-    return t;
-}
-
-void task_free(Task *t) {
-    for (size_t i = 0; i < t->count; i++) mem_free(t->rows[i].prompt), mem_free(t->rows[i].completion);
-    mem_free(t->rows);
-    *t = (Task){0};
-}

@@ -1,4 +1,4 @@
-/* eval: loss and bits per byte of held-out text, and exact answers to rows of a task. */
+/* eval: loss and bits per byte of held-out text, and loss of held-out samples. */
 #ifndef EVAL_H
 #define EVAL_H
 
@@ -16,17 +16,5 @@ TextScore score_corpus(const Model *m, Pass *p, const Corpus *c, const Tokenizer
 double score_samples(const Model *m, Pass *p, const Source *s);
 double score_loss(const TextScore *s);       /* nats a token */
 double score_bpb(const TextScore *s);        /* bits a byte */
-
-/* Rows {"prompt","completion"} of a JSONL file. */
-typedef struct {
-    char *prompt, *completion;
-    size_t line;
-} TaskRow;
-typedef struct {
-    TaskRow *rows;
-    size_t count;
-} Task;
-Task task_read(const char *path);
-void task_free(Task *t);
 
 #endif

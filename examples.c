@@ -41,7 +41,7 @@ void token_row_free(TokenRow *r) {
     *r = (TokenRow){0};
 }
 
-static void push(TokenRow *r, int32_t id, bool learn) {
+void token_row_push(TokenRow *r, int32_t id, bool learn) {
     if (r->count == r->room) {
         r->room = 2 * r->room + 64;
         r->ids = mem_resize(r->ids, r->room, sizeof *r->ids);
@@ -105,7 +105,7 @@ static void encode_run(Encoder *e, size_t from, size_t to, bool begins, bool com
         bool last = i + 1 == to;
         if (!last && p[i + 1].learn == p[i].learn) continue;
         size_t end = last ? e->ids.count : border(e, text, p[i].at + p[i].length - p[from].at, begins, p[i].learn, by_ends);
-        for (; done < end; done++) push(out, e->ids.data[done], p[i].learn);
+        for (; done < end; done++) token_row_push(out, e->ids.data[done], p[i].learn);
     }
 }
 
@@ -125,7 +125,7 @@ static void encode_pieces(Encoder *e, bool plain, bool completion, TokenRow *out
         const Piece *p = &r->pieces[i];
         int32_t id = control_id(e, p);
         if (id >= 0) {
-            push(out, id, p->learn);
+            token_row_push(out, id, p->learn);
             out->ends |= p->learn && p->length == strlen(end_token) && !memcmp(r->text.data + p->at, end_token, p->length);
             i++;
             continue;
@@ -149,7 +149,7 @@ static void encode_ids(const Encoder *e, const Rows *rows, const Row *row, Token
         if (e->vocab && (size_t)large >= e->vocab)
             bad_input("%s: line %zu: token id %d: the model's vocabulary has the ids 0 to %zu", rows_path(rows), row->line, (int)large,
                       e->vocab - 1);
-        push(out, id, true);
+        token_row_push(out, id, true);
         out->labels[i] = label;
     }
     out->ends = true;

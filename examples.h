@@ -29,6 +29,7 @@ typedef struct {
     bool ends;                        /* its last learned token is an end token, or it was given as ids */
 } TokenRow;
 void token_row_free(TokenRow *r);
+void token_row_push(TokenRow *r, int32_t id, bool learn);
 
 /* Replaces what is in out. */
 void encode_row(Encoder *e, const Rows *rows, const Row *row, TokenRow *out);

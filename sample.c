@@ -189,6 +189,22 @@ void generate_many(const Model *m, Tokenizer *tok, Cache *cache, Writing *texts,
     sampler_free(s), mem_free(logits), mem_free(parts), mem_free(ended);
 }
 
+size_t split_stops(const char *flag, const char **stops, size_t most) {
+    size_t count = 0;
+    if (!flag) return 0;
+    char *text = str_copy(flag), *to = text, *start = text;
+    for (char *at = text;; at++) {
+        if (*at == '|' || !*at) {
+            bool end = !*at;
+            *to++ = 0;
+            if (*start && count < most) stops[count++] = start;
+            if (end) return count;
+            start = to;
+        } else if (at[0] == '\\' && at[1] == 'n') *to++ = '\n', at++;
+        else *to++ = *at;
+    }
+}
+
 StopReason generate(const Model *m, Tokenizer *tok, Cache *cache, Ids *ids, const GenerateOptions *o, Buf *text) {
     Writing w = {.ids = *ids, .options = *o, .text = *text};
     generate_many(m, tok, cache, &w, 1);

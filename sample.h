@@ -36,6 +36,9 @@ typedef struct {
     bool whole;                       /* an interrupt does not cut it: the text goes into a log */
 } GenerateOptions;
 
+/* --stop "a|b" as stop strings, \n a line end; they live as long as the process. How many; NULL: none. */
+size_t split_stops(const char *flag, const char **stops, size_t most);
+
 /* "tokens", "end", "string", "context", "interrupt" */
 extern const char *const stop_names[];
 

@@ -61,3 +61,17 @@ CharClass class_next(const unsigned char *s, size_t n, size_t *length) {
     *length = utf8_next(s, n, &c);
     return char_class(c);
 }
+
+void text_trim(const char **text, size_t *n) {
+    const unsigned char *s = (const unsigned char *)*text;
+    size_t length, start = 0, end = *n;
+    while (start < end && (class_next(s + start, end - start, &length) == CHAR_SPACE || (s[start] >= 0x1C && s[start] <= 0x1F)))
+        start += s[start] < 0x20 ? 1 : length;
+    while (end > start) {
+        size_t at = end - 1;
+        while (at > start && (s[at] & 0xC0) == 0x80) at--;
+        if (class_next(s + at, end - at, &length) != CHAR_SPACE && !(s[at] >= 0x1C && s[at] <= 0x1F)) break;
+        end = at;
+    }
+    *text += start, *n = end - start;
+}

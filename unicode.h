@@ -19,5 +19,7 @@ bool utf8_valid(const unsigned char *s, size_t n);
 CharClass char_class(uint32_t c);
 /* The class of the character at s, and its length. */
 CharClass class_next(const unsigned char *s, size_t n, size_t *length);
+/* Without what is white at both ends, as Python's strip: White_Space, and the four separators below the space. */
+void text_trim(const char **text, size_t *n);
 
 #endif
