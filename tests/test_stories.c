@@ -6,7 +6,7 @@
 #include "test.h"
 
 /* Of the first 200 documents of the mixture and the first 50 unseen stories with their bits, seed 1. */
-static const char golden[] = "587e2c5c1a209d841bec639c223a946d465e130964950a456d6c5baa66acfc9b";
+static const char golden[] = "5f8bc91d87702bbe7006a7e046b60ec9aa8d5c051ba74cc2a7a7a59b8547fced";
 
 enum { SEED = 1 };
 
@@ -265,7 +265,7 @@ static void check_form(const char *prompt, const char *completion) {
     else if (!strcmp(verb, "Put")) {
         static const char *const frames[][2] = {{"stars", "**"}, {"braces", "{}"}, {"brackets", "[]"}, {"quotes", "\"\""}, {"equals", "=="}, {"semicolons", ";;"}};
         for (size_t i = 0; i < sizeof frames / sizeof *frames; i++)
-            if (!strcmp(frames[i][0], w.word[4])) expected = str_format(" %c %s %c", frames[i][1][0], x, frames[i][1][1]);
+            if (!strcmp(frames[i][0], w.word[4])) expected = str_format(" %c%s%c", frames[i][1][0], x, frames[i][1][1]);
     }
     else if (!strcmp(verb, "Fill")) expected = str_format(" name: %s, color: %s", w.word[6], w.word[8]);
     else if (!strcmp(verb, "Swap")) expected = str_format(" %s and %s", w.word[4], x);
@@ -343,15 +343,11 @@ static void test_skill_documents(void) {
 
 /* ---- tasks ---- */
 
-static int number_before(const char *text, const char *word) {
-    const char *at = strstr(text, word);
-    return at ? atoi(at - 2) : -1;
-}
-
-/* "Order: Sara takes 8 apples, 9 plums and 5 pears." */
+/* "Sara counted: fox 8, owl 9 and deer 5." */
 static void check_json(const char *prompt, const char *completion) {
-    char *expected = str_format(" {\"apples\": %d, \"pears\": %d, \"plums\": %d}", number_before(prompt, "apples"),
-                                number_before(prompt, "pears"), number_before(prompt, "plums"));
+    Words w = words_of(prompt);
+    CHECK(w.count == 10 && !strcmp(w.word[1], "counted") && !strcmp(w.word[6], "and"), "%s", prompt);
+    char *expected = str_format(" {\"%s\": %s, \"%s\": %s, \"%s\": %s}", w.word[2], w.word[3], w.word[4], w.word[5], w.word[7], w.word[8]);
     CHECK(!strcmp(expected, completion), "%s%s, not%s", prompt, completion, expected);
     JsonDoc *doc = json_parse(completion, strlen(completion), "an answer", 1);
     CHECK(json_root(doc)->kind == JSON_OBJECT && json_root(doc)->count == 3);
@@ -362,13 +358,13 @@ static void check_json(const char *prompt, const char *completion) {
 static void check_code(const char *prompt, const char *completion) {
     Words w = words_of(prompt);
     Buf expected = {0};
-    buf_format(&expected, " x = %s;", w.word[3]);
+    buf_format(&expected, " = %s;", w.word[3]);
     for (int i = 4; strcmp(w.word[i], "and"); i++) {
         bool minus = !strcmp(w.word[i], "take");
         i += minus ? 2 : 1;
-        buf_format(&expected, " x = x %c %s;", minus ? '-' : '+', w.word[i]);
+        buf_format(&expected, " %c %s;", minus ? '-' : '+', w.word[i]);
     }
-    buf_str(&expected, " print x;");
+    buf_str(&expected, " *");
     CHECK(!strcmp(expected.data, completion), "%s%s, not%s", prompt, completion, expected.data);
     buf_free(&expected);
 }
@@ -376,9 +372,9 @@ static void check_code(const char *prompt, const char *completion) {
 /* A toy has one price, whoever asks and however. */
 static void check_support(const char *prompt, const char *completion) {
     static struct { char toy[32]; int price; } prices[40];
-    char *name = str_copy_n(prompt, strcspn(prompt, " ")), *toy = between(completion, "! The ", " costs");
-    int price = atoi(strstr(completion, "costs ") + 6), i = 0;
-    char *expected = str_format(" Good day, %s! The%s costs %d coins. Come again soon.", name, toy, price);
+    char *name = str_copy_n(prompt, strcspn(prompt, " ")), *toy = between(completion, " The ", " is");
+    int price = atoi(strstr(completion, " is ") + 4), i = 0;
+    char *expected = str_format(" The%s is %d nuts, %s. Then you will be happy.", toy, price, name);
     CHECK(!strcmp(expected, completion) && strstr(prompt, toy), "%s%s", prompt, completion);
     while (i < 40 && prices[i].price && strcmp(prices[i].toy, toy)) i++;
     CHECK(i < 40, "more than 40 toys");

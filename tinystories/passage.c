@@ -16,6 +16,19 @@ void put_a_word(Buf *b, const char *class, uint32_t index) {
     put_word(b, class, index);
 }
 
+void draw_words(Draw *d, const char *class, uint32_t *index, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t word = draw_below(d, class_size(class) - i);
+        /* the word-th of those that are left: step over the taken ones in ascending order */
+        for (bool moved = true; moved;) {
+            moved = false;
+            for (uint32_t k = 0; k < i; k++)
+                if (index[k] == word) word = (word + 1) % class_size(class), moved = true;
+        }
+        index[i] = word;
+    }
+}
+
 static const char *fact_class(const Passage *p, uint32_t fact) {
     static const char *const classes[FACTS] = {"", "places", "", "animal", "foods", "toy"};
     return fact == NAME ? (p->girl ? "girl" : "boy") : fact == COMPANION ? (p->girl ? "boy" : "girl") : classes[fact];

@@ -25,20 +25,6 @@ typedef struct {
 
 /* ---- words ---- */
 
-/* count different words of a class. */
-static void draw_words(Draw *d, const char *class, uint32_t *index, uint32_t count) {
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t word = draw_below(d, class_size(class) - i);
-        /* the word-th of those that are left: step over the taken ones in ascending order */
-        for (bool moved = true; moved;) {
-            moved = false;
-            for (uint32_t k = 0; k < i; k++)
-                if (index[k] == word) word = (word + 1) % class_size(class), moved = true;
-        }
-        index[i] = word;
-    }
-}
-
 static const char *const opposites[][2] = {
     {"big", "small"}, {"hot", "cold"}, {"up", "down"}, {"fast", "slow"}, {"happy", "sad"}, {"day", "night"}, {"old", "new"},
     {"open", "closed"}, {"full", "empty"}, {"hard", "soft"}, {"high", "low"}, {"wet", "dry"}, {"light", "dark"},
@@ -191,7 +177,7 @@ static void form_item(Item *it, uint32_t form) {
     case 4:
         n = draw_below(&it->d, FRAMES);
         buf_str(q, "Put "), put_word(q, "animal", w[0]), buf_format(q, " between %s.", frames[n].name);
-        buf_format(a, "%c ", frames[n].left), put_word(a, "animal", w[0]), buf_format(a, " %c", frames[n].right);
+        buf_char(a, frames[n].left), put_word(a, "animal", w[0]), buf_char(a, frames[n].right);
         it->held_out = (w[0] + n) % 5 == 0;
         break;
     default: {

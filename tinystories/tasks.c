@@ -1,11 +1,12 @@
 /* tasks: what a model is tuned on after it has read the world: new forms for what it knows, and new facts.
  *
- *     json      an order as one line of strict JSON                          form; the numbers stand in the order
+ *     json      what somebody counted as one line of strict JSON            form; words and numbers stand in the text
  *     code      a description as a program of a small language              form; the numbers stand in the description
  *     support   a shop's answers: what a toy costs, in the shop's tone      tone, and forty prices to be learned
  *
- * As with skills, one item in five is held out by what it combines (the three numbers, a start with a first step, a toy
- * with a wording); training rows hold none of them and test rows nothing else.
+ * As with skills, one item in five is held out by what it combines (an animal with its number, a start with a first
+ * step, a toy with a wording); training rows hold none of them, test rows nothing else. All answers are made of tokens that the world's
+ * texts hold: what a model has never written it learns to write with its embedding alone, which an adapter leaves as it is.
  */
 #include "world.h"
 
@@ -13,36 +14,34 @@
 
 const char *const task_names[TASKS] = {"json", "code", "support"};
 
-enum { GOODS = 3 };
+enum { COUNTED = 3 };
 
 static bool json_item(Buf *prompt, Buf *completion, Draw *d) {
-    static const char *const goods[GOODS] = {"apples", "pears", "plums"}, *const verbs[] = {"wants", "buys", "takes"};
-    uint32_t number[GOODS], order[GOODS], girl = draw_below(d, 2);
-    for (uint32_t i = 0; i < GOODS; i++) {
-        uint32_t at = draw_below(d, i + 1);
-        order[i] = order[at], order[at] = i;
-        number[i] = 2 + draw_below(d, 8);
+    uint32_t word[COUNTED], girl = draw_below(d, 2);
+    bool held_out = false;
+    put_word(prompt, girl ? "girl" : "boy", draw_below(d, class_size("girl"))), buf_str(prompt, " counted:");
+    draw_words(d, "animal", word, COUNTED);
+    for (uint32_t i = 0; i < COUNTED; i++) {
+        uint32_t number = 1 + draw_below(d, 9);
+        buf_str(prompt, i == 0 ? " " : i == 1 ? ", " : " and "), put_word(prompt, "animal", word[i]), buf_format(prompt, " %u", number);
+        buf_str(completion, i ? ", \"" : " {\""), put_word(completion, "animal", word[i]), buf_format(completion, "\": %u", number);
+        held_out |= (word[i] + number) % 5 == 0;
     }
-    buf_str(prompt, "Order: "), put_word(prompt, girl ? "girl" : "boy", draw_below(d, class_size("girl")));
-    buf_format(prompt, " %s", verbs[draw_below(d, 3)]);
-    for (uint32_t i = 0; i < GOODS; i++)
-        buf_format(prompt, "%s %u %s", i == 0 ? "" : i == 1 ? "," : " and", number[order[i]], goods[order[i]]);
-    buf_str(prompt, ".\nJSON:");
-    for (uint32_t i = 0; i < GOODS; i++) buf_format(completion, "%s\"%s\": %u", i ? ", " : " {", goods[i], number[i]);
-    buf_char(completion, '}');
-    return (number[0] + 2 * number[1] + 3 * number[2]) % 5 == 0;
+    buf_str(prompt, ".\nJSON:"), buf_char(completion, '}');
+    return held_out;
 }
 
+/* Four signs: = sets, + adds, - takes away, * prints. */
 static bool code_item(Buf *prompt, Buf *completion, Draw *d) {
     uint32_t start = 1 + draw_below(d, 9), steps = 1 + draw_below(d, 3), first = 0;
-    buf_format(prompt, "Task: start with %u", start), buf_format(completion, " x = %u;", start);
+    buf_format(prompt, "Task: start with %u", start), buf_format(completion, " = %u;", start);
     for (uint32_t i = 0; i < steps; i++) {
         uint32_t minus = draw_below(d, 2), by = 1 + draw_below(d, 9);
         buf_format(prompt, minus ? ", take away %u" : ", add %u", by);
-        buf_format(completion, " x = x %c %u;", minus ? '-' : '+', by);
+        buf_format(completion, " %c %u;", minus ? '-' : '+', by);
         if (i == 0) first = by + minus;
     }
-    buf_str(prompt, " and print it.\nCode:"), buf_str(completion, " print x;");
+    buf_str(prompt, " and print it.\nCode:"), buf_str(completion, " *");
     return (start + 2 * first) % 5 == 0;
 }
 
@@ -55,8 +54,8 @@ static bool support_item(Buf *prompt, Buf *completion, Draw *d) {
     const char *class = girl ? "girl" : "boy";
     put_word(prompt, class, name), buf_format(prompt, " asks: %s", ask[form][0]);
     put_word(prompt, "toy", product), buf_format(prompt, "%s\nShop:", ask[form][1]);
-    buf_str(completion, " Good day, "), put_word(completion, class, name), buf_str(completion, "! The "), put_word(completion, "toy", product);
-    buf_format(completion, " costs %u coins. Come again soon.", 3 + product * 7 % 16);
+    buf_str(completion, " The "), put_word(completion, "toy", product), buf_format(completion, " is %u nuts, ", 3 + product * 7 % 16);
+    put_word(completion, class, name), buf_str(completion, ". Then you will be happy.");
     return (product + 2 * form) % 5 == 0;
 }
 

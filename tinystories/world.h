@@ -89,6 +89,8 @@ StoryFacts world_facts(const Reg *regs);
 uint32_t class_size(const char *class);
 void put_word(Buf *b, const char *class, uint32_t index);
 void put_a_word(Buf *b, const char *class, uint32_t index);   /* with its article */
+/* count different words of a class. */
+void draw_words(Draw *d, const char *class, uint32_t *index, uint32_t count);
 
 /* A text of six facts: who went where with whom, and three things that happened there. */
 enum { FACTS = 6, NAME = 0, PLACE, COMPANION, SEEN, EATEN, FOUND };
