@@ -114,7 +114,8 @@ enum {
     RNG_DROPOUT = 4,
     RNG_STORIES = 5,
     RNG_FISHER = 6,
-    RNG_TEST = 7
+    RNG_TEST = 7,
+    RNG_DISTRACTORS = 8
 };
 
 /* Philox4x32-10 (Salmon et al. 2011): four words from key (seed, purpose) and the counter (low, high). */

@@ -9,19 +9,21 @@ enum { PASS_TOKENS = 2048 };          /* computed at once: any number gives the 
 
 /* ---- segments in, sums out ---- */
 
-typedef struct {
+struct Tally {
     const Model *m;
     Pass *pass;
     Batch batch;
     double *losses, *sums;            /* sums: the caller's, of all owners */
     size_t *owners, owner_room;       /* of the batch's segments */
     float *weights;
-} Tally;
+};
 
-static Tally tally_begin(const Model *m, double *sums) {
+Tally *tally_begin(const Model *m, double *sums) {
     size_t tokens = m->config.ctx > PASS_TOKENS ? m->config.ctx : PASS_TOKENS;
-    return (Tally){.m = m, .pass = pass_new(m, tokens, false, false), .losses = mem_new(tokens, sizeof(double)), .sums = sums,
+    Tally *t = mem_new(1, sizeof *t);
+    *t = (Tally){.m = m, .pass = pass_new(m, tokens, false, false), .losses = mem_new(tokens, sizeof(double)), .sums = sums,
                    .weights = mem_new(m->config.ctx, sizeof(float))};
+    return t;
 }
 
 static void tally_flush(Tally *t) {
@@ -36,8 +38,7 @@ static void tally_flush(Tally *t) {
     batch_clear(&t->batch);
 }
 
-/* Adds -log p of the labels that are not -1 to the owner's sum. ids, labels [count]; count - 1 pairs, at most the model's context. */
-static void tally_add(Tally *t, size_t owner, const int32_t *ids, const int32_t *labels, size_t count) {
+void tally_add(Tally *t, size_t owner, const int32_t *ids, const int32_t *labels, size_t count) {
     size_t n = count - 1;
     assert(count >= 2 && n <= t->m->config.ctx);
     if (t->batch.tokens + n > (t->m->config.ctx > PASS_TOKENS ? t->m->config.ctx : PASS_TOKENS)) tally_flush(t);
@@ -50,10 +51,10 @@ static void tally_add(Tally *t, size_t owner, const int32_t *ids, const int32_t 
     batch_add(&t->batch, ids, labels + 1, t->weights, n);
 }
 
-static void tally_end(Tally *t) {
+void tally_end(Tally *t) {
     tally_flush(t);
     pass_free(t->pass), batch_free(&t->batch);
-    mem_free(t->losses), mem_free(t->owners), mem_free(t->weights);
+    mem_free(t->losses), mem_free(t->owners), mem_free(t->weights), mem_free(t);
 }
 
 /* ---- choices ---- */
@@ -144,14 +145,14 @@ Choices suite_choices(Suite *s, const Model *m, Tick *progress) {
     }
     c.log_p = mem_new(total, sizeof *c.log_p);
     c.acc = mem_new(s->count, sizeof *c.acc), c.acc_norm = mem_new(s->count, sizeof *c.acc), c.acc_bytes = mem_new(s->count, sizeof *c.acc);
-    Tally t = tally_begin(m, c.log_p);
+    Tally *t = tally_begin(m, c.log_p);
     TokenRow ids = {0};
     for (size_t i = 0; i < s->count; i++) {
         const Row *row = suite_row(s, i);
-        for (size_t k = 0; k < row->choice_count; k++) add_choice(s, &t, row, k, c.first[i] + k, &ids), done += ids.count - 1;
+        for (size_t k = 0; k < row->choice_count; k++) add_choice(s, t, row, k, c.first[i] + k, &ids), done += ids.count - 1;
         tick(progress, i + 1, done), done = 0;
     }
-    tally_end(&t);
+    tally_end(t);
     for (size_t i = 0; i < total; i++) c.log_p[i] = -c.log_p[i];
     for (size_t i = 0; i < s->count; i++) judge(&c, i, suite_row(s, i));
     token_row_free(&ids);
@@ -167,20 +168,20 @@ void choices_free(Choices *c) {
 
 void suite_likelihood(Suite *s, const Model *m, double *nats, size_t *tokens) {
     for (size_t i = 0; i < s->count; i++) nats[i] = 0;
-    Tally t = tally_begin(m, nats);
+    Tally *t = tally_begin(m, nats);
     TokenRow ids = {0};
     for (size_t i = 0; i < s->count; i++) {
         const Row *row = suite_row(s, i);
-        if (row->kind == ROWS_CHOICE) add_choice(s, &t, row, row->gold, i, &ids);
+        if (row->kind == ROWS_CHOICE) add_choice(s, t, row, row->gold, i, &ids);
         else {
             encode_row(s->encoder, s->rows, row, &ids);
             token_row_cut(&ids, m->config.ctx, tokenizer_bos(s->tok));
-            if (ids.count >= 2) tally_add(&t, i, ids.ids, ids.labels, ids.count);
+            if (ids.count >= 2) tally_add(t, i, ids.ids, ids.labels, ids.count);
         }
         if (!tokens) continue;
         tokens[i] = 0;
         for (size_t k = 1; k < ids.count; k++) tokens[i] += ids.labels[k] >= 0;
     }
-    tally_end(&t);
+    tally_end(t);
     token_row_free(&ids);
 }

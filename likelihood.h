@@ -25,4 +25,11 @@ typedef struct {
 Choices suite_choices(Suite *s, const Model *m, Tick *tick);
 void choices_free(Choices *c);
 
+/* Segments in, sums out: what both are made of. sums: the caller's, of all owners; complete after tally_end. */
+typedef struct Tally Tally;
+Tally *tally_begin(const Model *m, double *sums);
+/* Adds -log p of the labels that are not -1 to the owner's sum. ids, labels [count]; count - 1 pairs, at most the model's context. */
+void tally_add(Tally *t, size_t owner, const int32_t *ids, const int32_t *labels, size_t count);
+void tally_end(Tally *t);
+
 #endif

@@ -24,6 +24,7 @@ static const Subcommand subcommands[] = {
     {"eval", "loss and bits per byte of a text, or the score on a task", cmd_eval},
     {"merge", "an adapter into the weights, or part of the way to a tuned model", cmd_merge},
     {"export", "a model or an adapter as a GGUF file for llama.cpp and Ollama", cmd_export},
+    {"forget", "what tuning cost: suites before and after, drift, R matrix", cmd_forget},
     {"report", "one HTML file of curves, samples, forgetting, hashes", cmd_report},
     {"check", "hashes, logits, gradients of any model folder", cmd_check},
     {"version", "compiler, tier, kind of fma, bits_version", cmd_version},

@@ -38,6 +38,11 @@ static void put_key(Buf *out, const Result *r) {
 
 /* ---- change by suite ---- */
 
+/* A suite that the base did not know can only be learned: its change is shown where it is one. */
+static bool shows_change(const Result *r, const Json *suite, const Json *after) {
+    return after && (json_bool(r->doc, suite, "known", true) || number_of(r, after, "change_low") > 0);
+}
+
 static void put_change_chart(Buf *out, const Result *r, bool text, const char *caption, const char *unit) {
     const char **rows = mem_new(r->suites->count, sizeof *rows);
     Series series[SERIES_MOST] = {{0}};
@@ -49,7 +54,7 @@ static void put_change_chart(Buf *out, const Result *r, bool text, const char *c
         for (size_t j = 0; j < r->suites->count; j++) {
             const Json *suite = &r->suites->items[j], *after = of_model(r, json_need(r->doc, suite, "after", JSON_ARRAY), model_name(r, i));
             if (is_text(r, suite) != text) continue;
-            bool known = after && json_bool(r->doc, suite, "known", true);
+            bool known = shows_change(r, suite, after);
             rows[count] = text_of(r, suite, "name");
             at[count] = known ? number_of(r, after, "change") : not_known();
             at[count + r->suites->count] = known ? number_of(r, after, "change_low") : not_known();
@@ -93,7 +98,6 @@ static void put_suites(Buf *out, const Result *r) {
     put_head(out, head, n);
     for (size_t j = 0; j < r->suites->count; j++) {
         const Json *suite = &r->suites->items[j], *before = json_need(r->doc, suite, "before", JSON_OBJECT);
-        bool known = json_bool(r->doc, suite, "known", true);
         put_row_head(out, text_of(r, suite, "name"));
         put_format_text(out, "<td>", text_of(r, suite, "measure"), "</td><td>");
         html_number(out, number_of(r, suite, "items"), 15), buf_str(out, "</td><td>");
@@ -103,7 +107,7 @@ static void put_suites(Buf *out, const Result *r) {
         for (size_t i = 0; i < r->models->count; i++) {
             const Json *after = of_model(r, json_need(r->doc, suite, "after", JSON_ARRAY), model_name(r, i));
             if (!after) buf_str(out, "<td>–</td>");
-            else if (known) put_change(out, r, after, is_text(r, suite));
+            else if (shows_change(r, suite, after)) put_change(out, r, after, is_text(r, suite));
             else buf_str(out, "<td>"), html_decimals(out, number_of(r, after, "score"), 3, false), buf_str(out, "<small>not known</small></td>");
         }
         buf_str(out, "</tr>\n");
@@ -111,7 +115,7 @@ static void put_suites(Buf *out, const Result *r) {
     end_table(out);
     mem_free(head);
     buf_str(out, "<p class=\"soft\">Changes are paired over the items, with 95 % intervals; coloured where the interval excludes 0. "
-                 "“not known”: the score before includes chance, so no forgetting could be measured.</p>\n");
+                 "“not known”: the score before includes chance, so there was nothing to forget; what was learned is shown.</p>\n");
 }
 
 /* ---- what stands under the form ---- */

@@ -376,7 +376,7 @@ static void put_labels(Buf *out, const Chart *c, const Frame *f) {
     for (size_t i = 0; i < n; i++) {
         char class[16] = "name c0";
         class[6] = (char)('0' + (labels[i].color < 0 ? 0 : labels[i].color));
-        begin_text(out, labels[i].color < 0 ? "name floor" : class, f->left + f->width + 7, labels[i].y + 4, NULL);
+        begin_text(out, labels[i].color < 0 ? "name floor" : class, labels[i].x + 7, labels[i].y + 4, NULL);
         html_text_short(out, labels[i].text, LABEL_COLUMNS);
         buf_str(out, "</text>\n");
     }
@@ -435,7 +435,8 @@ void svg_forest(Buf *out, const Forest *c) {
             char class[16] = "bar c0";
             class[5] = (char)('0' + s->color % 8);
             if (!plottable(s->x[r]) && i == 0) {
-                begin_text(out, "tick", px(&f, 0) - 8, top + row / 2 + 4, "end");
+                bool left = px(&f, 0) < LEFT + f.width / 2; /* on the side that has room */
+                begin_text(out, "tick", px(&f, 0) + (left ? 8 : -8), top + row / 2 + 4, left ? "start" : "end");
                 buf_str(out, "not known</text>\n");
             }
             if (!plottable(s->x[r])) continue;

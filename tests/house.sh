@@ -25,7 +25,7 @@ pretokenize.h tokenizer.h tokenizer_parts.h tokenizer.c
 weights.h hf.h gguf_model.h cli.h opening.h dataset.h jinja.h rows.h overlap.h chat.h chat_parts.h chat.c examples.h eval.h sample.h
 suite.h likelihood.h score.h
 run.h peft.h train.h train_parts.h
-forget.h svg.h report.h
+forget.h measure.h outcome.h trainer.h relearn.h sweep.h svg.h report.h
 tinystories/tinystories.h tinystories/world.h
 commands.h"
 # A .c file without a header of its own name stands with this one.
