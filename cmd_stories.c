@@ -15,7 +15,7 @@ static void check(const char *file, const char *train, bool json) {
 
 int cmd_stories(int argc, char **argv) {
     const char *out = NULL, *file = NULL, *train = NULL;
-    StoriesSize size = {.bytes = 11000000, .valid = 500, .items = 200, .rows = 400};
+    StoriesSize size = {.bytes = 11000000, .valid = 500, .items = 200, .rows = 1200};
     size_t seed = 1;
     bool force = false, json = false;
     Flag flags[] = {{"--out", FLAG_TEXT, EXECUTION, &out, 0, 0, "DIR",

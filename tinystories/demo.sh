@@ -43,8 +43,30 @@ for skill in $skills; do
     "$finetune" eval --model "$out/base" --data "$out/stories/suite-$skill.jsonl" --score exact
 done
 
-say "5. The same bits on every machine"
-(cd "$out" && "$finetune" check hash stories base samples.txt) | tee "$out/hashes.txt"
+say "5. A new task, what somebody counted as JSON: all weights tuned, then a LoRA"
+"$finetune" train --model "$out/base" --data "$out/stories/task-json-train.jsonl" --out "$out/full" --seed 1
+"$finetune" train --model "$out/base" --data "$out/stories/task-json-train.jsonl" --out "$out/lora" --lora --seed 1
+score() { # ROWS MODEL…: the share of rows answered exactly
+    rows=$1
+    shift
+    "$finetune" eval "$@" --data "$out/stories/$rows.jsonl" --score exact | cut -d ' ' -f 2
+}
+line() { # NAME MODEL…
+    name=$1
+    shift
+    printf '%-10s %8s' "$name" "$(score task-json-test "$@")"
+    for skill in $skills; do printf ' %8s' "$(score "suite-$skill" "$@")"; done
+    printf ' %9.4f\n' "$("$finetune" eval "$@" --data "$out/stories/valid.txt" | cut -d ' ' -f 4)"
+}
+{
+    printf '%-10s %8s %8s %8s %8s %8s %9s\n' "" JSON $skills stories
+    line before --model "$out/base"
+    line full --model "$out/full"
+    line LoRA --model "$out/base" --adapter "$out/lora"
+} | tee "$out/tuning.txt"
+
+say "6. The same bits on every machine"
+(cd "$out" && "$finetune" check hash stories base samples.txt full lora tuning.txt) | tee "$out/hashes.txt"
 golden=$(dirname "$0")/golden-$size.txt
 if [ ! -e "$golden" ]; then
     echo "there are no golden hashes of $size to compare with"
