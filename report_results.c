@@ -152,6 +152,27 @@ static void put_knowledge(Buf *out, const Result *r) {
     end_table(out);
 }
 
+/* How few rows of the old task brought it back. */
+static void put_relearned(Buf *out, const Result *r) {
+    static const char *const head[] = {"Suite", "Model", "Rows that bring it back", "Score after 1, 2, 4, … rows"};
+    const Json *list = json_get(r->root, "relearn");
+    if (!list || list->kind != JSON_ARRAY || !list->count) return;
+    begin_table(out, "How few old examples bring it back");
+    put_head(out, head, sizeof head / sizeof *head);
+    for (size_t i = 0; i < list->count; i++) {
+        const Json *one = &list->items[i], *scores = json_need(r->doc, one, "scores", JSON_ARRAY);
+        double back = number_of(r, one, "back");
+        put_row_head(out, text_of(r, one, "suite"));
+        put_format_text(out, "<th scope=\"row\" class=\"text\">", text_of(r, one, "model"), "</th><td>");
+        if (is_finite(back)) html_number(out, back, 15);
+        else buf_str(out, "none of these");
+        buf_str(out, "</td><td>");
+        for (size_t k = 0; k < scores->count; k++) buf_str(out, k ? ", " : ""), html_decimals(out, scores->items[k].number, 3, false);
+        buf_str(out, "</td></tr>\n");
+    }
+    end_table(out);
+}
+
 /* ---- drift ---- */
 
 static void put_drift(Buf *out, const Result *r) {
@@ -295,8 +316,9 @@ static void put_frontier_chart(Buf *out, const Result *r, const Json *cells) {
         series[i] = (Series){.x = x, .y = y, .count = curve->count, .color = color, .line = true, .dots = true};
     }
     Chart c = {.id = id_of(r, "frontier"), .title = "Learning against forgetting",
-               .desc = "Each line is one setting over its training; the figures stand in the table.", .x_name = "score on the new task", .width = WIDTH,
-               .height = FRONTIER, .zero_y = true, .floor = not_known(), .series = series, .count = cells->count};
+               .desc = "Each line is one setting over its training; the figures stand in the table.",
+               .x_name = json_string(r->doc, r->root, "learning_is", "score on the new task"), .width = WIDTH, .height = FRONTIER, .zero_y = true,
+               .floor = not_known(), .series = series, .count = cells->count};
     if (series_range(series, cells->count, false, &low, &high)) {
         buf_str(out, "<div class=\"charts\"><figure>\n<figcaption>Learning against forgetting <span>");
         put_format_text(out, "", text_of(r, r->root, "forgetting_is"), "; lower is better</span></figcaption>\n");
@@ -308,7 +330,7 @@ static void put_frontier_chart(Buf *out, const Result *r, const Json *cells) {
 }
 
 static void put_frontier(Buf *out, const Result *r) {
-    static const char *const head[] = {"Method", "Rate", "Rank", "First step at τ", "Tokens", "New task", "Forgetting"};
+    static const char *const head[] = {"Method", "Rate", "Rank", "First step at τ", "Tokens", "Learning", "Forgetting"};
     const Json *cells = json_need(r->doc, r->root, "cells", JSON_ARRAY);
     put_format_text(out, "<h2>Learning against forgetting: ", text_of(r, r->root, "task"), "</h2>\n");
     put_methods(out, r, cells);
@@ -350,6 +372,7 @@ static void put_forgetting(Buf *out, Result *r) {
     buf_str(out, "</div>\n</div>\n");
     put_suites(out, r);
     put_knowledge(out, r);
+    put_relearned(out, r);
     put_drift(out, r);
     put_matrix(out, r);
 }

@@ -101,7 +101,10 @@ static void open_measures(Sweep *s, const Json *root) {
     double unknown = bits_double(0x7ff8000000000000);
     size_t tasks = suites ? suites->count : 0, count = tasks + (texts ? texts->count : 0);
     if (!count) bad_input("%s: \"suites\" or \"texts\" is needed: what may be forgotten", json_name(s->doc));
-    s->task = measure_task(json_need(s->doc, root, "test", JSON_STRING)->string, "new", HALF_SELECT, s->tok, NULL, s->base_path, unknown, (uint32_t)s->seed);
+    const char *test = json_string(s->doc, root, "test", NULL), *text = json_string(s->doc, root, "test_text", NULL);
+    if (!test == !text) bad_input("%s: one of \"test\" (rows with answers) and \"test_text\" says what is to be learned", json_name(s->doc));
+    s->task = test ? measure_task(test, "new", HALF_SELECT, s->tok, NULL, s->base_path, unknown, (uint32_t)s->seed)
+                   : measure_text(text, "new", HALF_SELECT, s->tok, s->base->config.ctx);
     s->suites = mem_new(count, sizeof *s->suites);
     for (size_t i = 0; i < count; i++) {
         const Json *item = i < tasks ? &suites->items[i] : &texts->items[i - tasks];
@@ -119,6 +122,12 @@ static Measured measured(Measure *m, const Model *model, const char *what) {
     Measured r = measure_model(m, model, false, &t);
     mem_free(label);
     return r;
+}
+
+/* Of a new task the score, of a new text the bits a byte saved: more is better. */
+static double learning_of(const Sweep *s, const Measured *r) {
+    double value = measured_score(&s->task, r->score).value;
+    return s->task.kind == MEASURE_TEXT ? s->task_before - value : value;
 }
 
 /* The base: what it scores, and which suites it knows. */
@@ -142,7 +151,8 @@ static void measure_base(Sweep *s) {
 }
 
 static Sweep sweep_open(const char *path, const char *out) {
-    static const char *const keys[] = {"base", "train", "test", "suites", "texts", "tau", "steps", "evaluations", "seed", "flags", "methods", "rates"};
+    static const char *const keys[] = {"base", "train", "test", "test_text", "suites", "texts", "tau", "steps", "evaluations", "seed",
+                                       "flags", "methods", "rates"};
     Sweep s = {.doc = json_read(path), .out = out};
     const Json *root = json_root(s.doc);
     if (root->kind != JSON_OBJECT) bad_input("%s: expected an object, found %s", path, json_kind_name(root->kind));
@@ -242,7 +252,7 @@ static Point measure_checkpoint(Sweep *s, const Cell *c, size_t step) {
     else m = model_load(dir, true);
     Point p = {.step = step, .tokens = tokens_at(dir)};
     Measured task = measured(&s->task, m, c->name), *after = mem_new(s->suite_count, sizeof *after);
-    p.learning = measured_score(&s->task, task.score).value;
+    p.learning = learning_of(s, &task);
     for (size_t i = 0; i < s->suite_count; i++)
         if (s->known[i]) after[i] = measured(&s->suites[i], m, c->name);
     p.forgetting = mean_drop(s, after);
@@ -295,7 +305,7 @@ static JsonDoc *run_cell(Sweep *s, Cell *c, bool resume) {
     JsonDoc *doc = resume ? finished(c, path) : NULL;
     if (!doc) {
         Point *points = mem_new(s->evaluations + 1, sizeof *points);
-        points[0].learning = s->task_before;
+        points[0].learning = s->task.kind == MEASURE_TEXT ? 0 : s->task_before;
         for (size_t i = 1; i <= s->evaluations; i++) {
             size_t step = s->steps * i / s->evaluations;
             train_to(s, c, step, i == 1);
@@ -359,6 +369,7 @@ void sweep_run(const char *spec, const char *out, bool resume, bool json) {
     jw_object(&w, NULL);
     jw_int(&w, "v", 1), jw_string(&w, "format", "finetune.c frontier"), jw_int(&w, "bits_version", BITS_VERSION);
     jw_string(&w, "task", name_of(s.train_path)), jw_double(&w, "tau", s.tau), jw_uint(&w, "steps", s.steps), jw_uint(&w, "seed", s.seed);
+    jw_string(&w, "learning_is", s.task.kind == MEASURE_TEXT ? "bits a byte saved on the new text" : "score on the new task");
     jw_string(&w, "forgetting_is", s.by_text ? "bits a byte gained on the texts" : "mean drop of the suites that the base knows");
     jw_string(&w, "base", s.base_hash), jw_string(&w, "train", s.train_hash), jw_string(&w, "test", s.task.hash);
     jw_array(&w, "suites");

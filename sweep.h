@@ -2,7 +2,7 @@
  *
  * A cell is one setting. It is trained in stretches; after each stretch its newest checkpoint is read and measured:
  *
- *     learning      the new task's score, on the select half of its test rows
+ *     learning      the new task's score, or the bits a byte saved on a new text, on the select half of its test items
  *     forgetting    mean drop of the suites that the base knows, on their report half; without such suites, bits a byte gained on the texts
  *
  * The first checkpoint whose learning reaches τ is where methods are compared; a cell without one is "not reached". Every method has the same

@@ -89,6 +89,9 @@ cp -R frontier cut && rm -r cut/cells/lora-0.02-r4 cut/cells/lora-0.02-r4.json c
 works "a sweep that was cut goes on" "$finetune" forget --sweep sweep.json --out cut --resume
 ok "a finished cell is not run again" test ! -e cut/cells/full-0.01 -a -e cut/cells/lora-0.02-r4
 ok "a sweep that was cut: the same bytes" cmp -s cut/frontier.json frontier/frontier.json
+sed 's/"test":"new.jsonl"/"test_text":"text.txt"/; s/"suites":\["old.jsonl"\]/"suites":["choice.jsonl"]/; s/"tau":0.3/"tau":9/' sweep.json >text.json
+works "a sweep over a text" "$finetune" forget --sweep text.json --out texts
+ok "a sweep over a text: bits saved, from 0 on" grep -q '"curve":\[{"step":0,"tokens":0,"learning":0,' texts/frontier.json
 works "report of a sweep" "$finetune" report frontier/frontier.json --out frontier.html
 ok "report of a sweep: the cell that did not reach tau" grep -q 'not reached' frontier.html
 
@@ -98,6 +101,9 @@ sed 's/"tau"/"taus"/' sweep.json >unknown.json
 before=$(state)
 refused "give each the same number of trials" forget --sweep uneven.json --out out
 refused "did you mean tau?" forget --sweep unknown.json --out out
+sed 's/"test":"new.jsonl",//' sweep.json >nothing.json
+before=$(state)
+refused "says what is to be learned" forget --sweep nothing.json --out out
 refused "stand in sweep.json" forget --sweep sweep.json --base base --out out
 refused "frontier exists" forget --sweep sweep.json --out frontier
 refused "measure the other one" forget --base base --suites old.jsonl --relearn 4 --out out full
