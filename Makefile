@@ -131,6 +131,22 @@ bits:   ## the golden runs under every compiler, level, tier and system that is 
 	@sh tests/bits.sh
 tsan:   ## a training step of each family under ThreadSanitizer (needs clang, libomp and its libarcher.so)
 	@sh tests/tsan.sh
+# libFuzzer on each parser: what it finds stands in build/fuzz-found/. Needs clang.
+SECONDS = 60
+FUZZ_TARGETS = gguf safetensors json config tokenizer_json sentencepiece llama2c llama2c_tokenizer rows template pattern
+FUZZ = CC=clang OPT=-O0 OPENMP=0 SAN=fuzz CFLAGS="-g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all $(CFLAGS)"
+fuzz:   ## every parser against libFuzzer, SECONDS=60 each
+	@$(MAKE) --no-print-directory -s $(FUZZ) run-fuzz SECONDS=$(SECONDS)
+run-fuzz: $(DIR)/fuzz
+	@for target in $(FUZZ_TARGETS); do \
+	    mkdir -p build/fuzz-new/$$target build/fuzz-found && echo "fuzz: $$target" && \
+	    FUZZ_TARGET=$$target FUZZ_DIR=$(or $(wildcard /dev/shm),build)/finetune-fuzz-$$target $(DIR)/fuzz -max_total_time=$(SECONDS) -timeout=20 -rss_limit_mb=2048 \
+	        -max_len=65536 -print_final_stats=1 -artifact_prefix=build/fuzz-found/$$target- build/fuzz-new/$$target tests/fuzz/corpus/$$target 2>build/fuzz-new/$$target.log || \
+	        { tail -n 40 build/fuzz-new/$$target.log; exit 1; }; \
+	    grep -E "number_of_executed|new_units" build/fuzz-new/$$target.log; done
+$(DIR)/fuzz: tests/fuzz/fuzz.c $(LIBRARY)
+	$(CC) $(ALL_CFLAGS) $(TIER) $(DEPS) -fsanitize=fuzzer -o $@ $(filter %.c %.o,$^) $(LDLIBS)
+
 bench:  ## speed of the products and of training, beside OpenBLAS and PyTorch where they are here
 	@$(MAKE) --no-print-directory -s $(BENCHES)
 	@for bench in $(BENCHES); do $$bench || exit 1; done

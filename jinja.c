@@ -133,10 +133,10 @@ static void put_expression(const Tag *tag, Buf *out) {
     bool sum = is_plain_sum(tag);
     int depth = 0;
     for (size_t i = 0, start = 0; i <= tag->count; i++) {
-        const Token *x = &tag->tokens[i];
-        if (i < tag->count && x->kind == TOKEN_SIGN && x->length == 1)
+        const Token *x = i < tag->count ? &tag->tokens[i] : NULL;
+        if (x && x->kind == TOKEN_SIGN && x->length == 1)
             depth += strchr("([{", tag->text.data[x->at]) ? 1 : strchr(")]}", tag->text.data[x->at]) ? -1 : 0;
-        if (i < tag->count && !(sum && !depth && token_is(tag, i, TOKEN_SIGN, "+"))) continue;
+        if (x && !(sum && !depth && token_is(tag, i, TOKEN_SIGN, "+"))) continue;
         if (sum && i == start + 1 && tag->tokens[start].kind == TOKEN_STRING)
             buf_put(out, tag->text.data + tag->tokens[start].at, tag->tokens[start].length);
         else {

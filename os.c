@@ -133,15 +133,18 @@ Buf os_read(const char *path) {
     return text;
 }
 
+enum { SMALL_FILE = 1 << 16 };
+
 OsMap os_map(const char *path) {
     uint64_t size = 0;
     PathKind kind = strcmp(path, "-") ? sys_kind(path, true, &size) : PATH_SPECIAL;
-    if (kind == PATH_FILE && size > 0 && size <= SIZE_MAX) {
+    if (kind == PATH_FILE && size > SMALL_FILE && size <= SIZE_MAX) {
         const void *at = sys_map(path, size);
         if (!at) fail_reading(path, errno);
         return (OsMap){.data = at, .size = (size_t)size};
     }
-    /* What cannot be mapped (a pipe, an empty file) is read; so is what is not there, for its message. */
+    /* What cannot be mapped (a pipe, an empty file) is read; so is what is small, because memory is given back after a failure and a map is not;
+     * and what is not there, for its message. */
     Buf text = os_read(path);
     return (OsMap){.data = (const unsigned char *)text.data, .size = text.len, .handle = text.data};
 }

@@ -263,7 +263,7 @@ static void test_special_files(void) {
     CHECK(symlink(dir, inside) == 0 && symlink("nowhere", link) == 0, "links");
     char *through = os_join(inside, "file");
     OsMap map = os_map(through);
-    CHECK(map.size == 4 && !map.handle, "mapped through a link");
+    CHECK(map.size == 4 && !memcmp(map.data, "keep", 4), "mapped through a link");
     os_unmap(&map), mem_free(through);
     os_remove_tree(tree), os_remove_tree(link);
     CHECK(!os_exists(tree) && holds(file, "keep"), "what the link led to stays");
