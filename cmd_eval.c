@@ -13,7 +13,8 @@
 typedef struct {
     Common common;
     ModelFlags model;
-    const char *base, *data, *score, *pattern, *delimiter, *map, *template_name, *system, *longer, *stop, *answers;
+    SuiteFlags rows;
+    const char *base, *score, *pattern, *delimiter, *stop, *answers;
     size_t ctx, tokens;
     bool force;
 } Options;
@@ -22,12 +23,12 @@ enum { EVAL_TOKENS = 4096, STOPS = 64 };
 
 static int score_text(const Options *o, const Model *m, Tokenizer *tok) {
     size_t ctx = o->ctx ? o->ctx : m->config.ctx;
-    Texts texts = texts_read(o->data);
+    Texts texts = texts_read(o->rows.data);
     Corpus c = corpus_new(&texts, tok, ctx);
-    if (!c.pairs) bad_input("%s: no two tokens follow each other: nothing to score", o->data);
+    if (!c.pairs) bad_input("%s: no two tokens follow each other: nothing to score", o->rows.data);
     Pass *p = pass_new(m, ctx > EVAL_TOKENS ? ctx : EVAL_TOKENS, false, false);
     TextScore s = score_corpus(m, p, &c, tok);
-    if (!is_finite(score_loss(&s))) work_failed("%s: the loss of %s is not finite: the model's weights are not usable", o->model.model, o->data);
+    if (!is_finite(score_loss(&s))) work_failed("%s: the loss of %s is not finite: the model's weights are not usable", o->model.model, o->rows.data);
     ResultLine r = result_begin(o->common.json);
     result_number(&r, "loss", score_loss(&s));
     if (s.bytes) result_number(&r, "bpb", score_bpb(&s));
@@ -127,7 +128,7 @@ static void write_answers(const char *path, const Suite *s, const Scores *tuned,
         JsonWriter w = {0};
         const Row *row = suite_row(s, i);
         jw_object(&w, NULL);
-        jw_int(&w, "v", 1), jw_uint(&w, "line", row->line);
+        jw_int(&w, "v", 1), jw_uint(&w, "row", suite_number(s, i)), jw_uint(&w, "line", row->line);
         write_question(&w, s, row, &text, &ids);
         write_scores(&w, tuned, i, "");
         if (base) write_scores(&w, base, i, "base_");
@@ -142,24 +143,12 @@ static void write_answers(const char *path, const Suite *s, const Scores *tuned,
 
 /* ---- rows ---- */
 
-static void say_suite(const Options *o, const Suite *s, const char *why) {
-    fprintf(stderr, "eval: %zu rows of the kind %s, score %s", s->count, rows_kind_name(rows_kind(s->rows)), o->score);
-    if (s->chat && rows_kind(s->rows) != ROWS_CHOICE) fprintf(stderr, "; template %s (%s)", chat_name(s->chat), why);
-    fputc('\n', stderr);
-}
-
-static void say_cut(const Suite *s) {
-    if (s->too_long)
-        fprintf(stderr, "eval: %zu prompts were longer than the context and lost their left (--long cut), the first on line %zu\n", s->too_long,
-                s->too_long_line);
-}
-
 static Scores run_suite(const Options *o, Suite *s, const Model *m, const ScoreOptions *score, const char *stage) {
     Tick tick = tick_begin(stage, s->count);
     Scores r = score_suite(s, m, score, &tick);
     for (size_t i = 0; r.choices.count && i < r.choices.first[r.count]; i++)
         if (!is_finite(r.choices.log_p[i])) work_failed("%s: a log-likelihood is not finite: the model's weights are not usable", o->model.model);
-    say_cut(s);
+    suite_say_cut(s, stage);
     return r;
 }
 
@@ -180,19 +169,14 @@ static Scores run_base(const Options *o, const Suite *s, const ScoreOptions *sco
 }
 
 static int score_rows(const Options *o, Model *m, Tokenizer *tok) {
-    const char *why = "", *stops[STOPS];
+    const char *stops[STOPS];
     ScoreOptions score = {.kind = (ScoreKind)cli_choice("--score", o->score, score_names, SCORE_KINDS), .stops = stops,
                           .stop_count = split_stops(o->stop, stops, STOPS)};
     if (o->pattern && score.kind != SCORE_REGEX) bad_input("--pattern belongs to --score regex");
     if (o->pattern) score.regex = regex_new(o->pattern, strlen(o->pattern), "--pattern");
-    char *test = os_exists(o->data) && os_is_dir(o->data) ? rows_part(o->data, "test") : NULL;
-    if (!test && os_exists(o->data) && os_is_dir(o->data)) bad_input("%s: the folder holds no test.jsonl, test.json, test.csv or test.tsv", o->data);
-    Suite s = suite_open(test ? test : o->data, o->map, o->template_name, o->system, template_folder(&o->model), tok, !score.regex, &why);
-    static const char *const longs[] = {"cut", "refuse"};
-    s.refuse_long = cli_choice("--long", o->longer, longs, 2) == 1;
+    Suite s = suite_named(&o->rows, &o->model, tok, !score.regex, "eval");
     s.tokens = o->tokens, s.delimiter = o->delimiter;
     score_check(&s, &score);
-    say_suite(o, &s, why);
     Scores base = {0}, tuned = run_suite(o, &s, m, &score, "eval");
     bool beside = o->model.adapter || o->base;
     if (o->base) base = run_base(o, &s, &score);
@@ -207,17 +191,14 @@ static int score_rows(const Options *o, Model *m, Tokenizer *tok) {
 }
 
 int cmd_eval(int argc, char **argv) {
-    Options o = {.common = {.seed = 1}, .longer = "cut", .delimiter = " "};
+    Options o = {.common = {.seed = 1}, .rows = {.longer = "cut"}, .delimiter = " "};
     Flag flags[] = {MODEL_FLAGS(o.model),
                     {"--base", FLAG_TEXT, EXECUTION, &o.base, 0, 0, "DIR", "with --score: the model before tuning, beside; --adapter: its own base", false},
-                    {"--data", FLAG_TEXT, EXECUTION, &o.data, 0, 0, "FILE|DIR", "text; with --score rows, or a folder with a test file", false},
+                    {"--data", FLAG_TEXT, EXECUTION, &o.rows.data, 0, 0, "FILE|DIR", "text; with --score rows, or a folder with a test file", false},
                     {"--score", FLAG_TEXT, DEFINING, &o.score, 0, 0, "NAME", "of rows: exact, contains, regex, json or choice", false},
                     {"--pattern", FLAG_TEXT, DEFINING, &o.pattern, 0, 0, "REGEX", "regex: one for all rows; else each row's completion is one", false},
                     {"--delimiter", FLAG_TEXT, DEFINING, &o.delimiter, 0, 0, "TEXT", "choice: between query and choice", false},
-                    {"--map", FLAG_TEXT, DEFINING, &o.map, 0, 0, "A=B,…", "names of columns: prompt=question,completion=answer", false},
-                    {"--template", FLAG_TEXT, DEFINING, &o.template_name, 0, 0, "NAME|FILE", "as in train", false},
-                    {"--system", FLAG_TEXT, DEFINING, &o.system, 0, 0, "TEXT|none", "system message of rows that have none", false},
-                    {"--long", FLAG_TEXT, DEFINING, &o.longer, 0, 0, "NAME", "prompts beyond the context: cut (from the left) or refuse", false},
+                    SUITE_FLAGS(o.rows),
                     {"--tokens", FLAG_SIZE, DEFINING, &o.tokens, 0, 1e9, "N", "of an answer; 0: exact: the right one's and 8, else 256", false},
                     {"--stop", FLAG_TEXT, DEFINING, &o.stop, 0, 0, "A|B", "strings that end an answer", false},
                     {"--answers", FLAG_TEXT, EXECUTION, &o.answers, 0, 0, "FILE", "with --score: every row's answer, as JSONL", false},

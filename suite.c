@@ -20,12 +20,34 @@ Suite suite_open(const char *path, const char *map, const char *template_name, c
     return s;
 }
 
+Suite suite_named(const SuiteFlags *f, const ModelFlags *m, Tokenizer *tok, bool need_answers, const char *stage) {
+    static const char *const longs[] = {"cut", "refuse"};
+    const char *why = "";
+    bool folder = os_exists(f->data) && os_is_dir(f->data);
+    char *test = folder ? rows_part(f->data, "test") : NULL;
+    if (folder && !test) bad_input("%s: the folder holds no test.jsonl, test.json, test.csv or test.tsv", f->data);
+    Suite s = suite_open(test ? test : f->data, f->map, f->template_name, f->system, template_folder(m), tok, need_answers, &why);
+    s.refuse_long = cli_choice("--long", f->longer, longs, 2) == 1;
+    fprintf(stderr, "%s: %zu rows of the kind %s", stage, s.count, rows_kind_name(rows_kind(s.rows)));
+    if (s.chat && rows_kind(s.rows) != ROWS_CHOICE) fprintf(stderr, "; template %s (%s)", chat_name(s.chat), why);
+    fputc('\n', stderr);
+    mem_free(test);
+    return s;
+}
+
+void suite_say_cut(const Suite *s, const char *stage) {
+    if (s->too_long)
+        fprintf(stderr, "%s: %zu prompts were longer than the context and lost their left (--long cut), the first on line %zu\n", stage,
+                s->too_long, s->too_long_line);
+}
+
 void suite_free(Suite *s) {
     encoder_free(s->encoder), chat_free(s->chat), rows_free(s->rows);
     *s = (Suite){0};
 }
 
-const Row *suite_row(const Suite *s, size_t item) { return rows_get(s->rows, s->items ? s->items[item] : item); }
+size_t suite_number(const Suite *s, size_t item) { return s->items ? s->items[item] : item; }
+const Row *suite_row(const Suite *s, size_t item) { return rows_get(s->rows, suite_number(s, item)); }
 
 bool suite_right(const Suite *s, const Row *row, Buf *out) {
     const Message *answer = row->kind == ROWS_PROMPT && row->completion < row->count ? &row->messages[row->completion] : row_answer(row);
@@ -114,7 +136,8 @@ static void prepare(Group *g, const Model *m, const GenerateOptions *o, size_t k
         const char *first = suite_right(s, row, right) ? right->data : "";
         tokenizer_encode(s->tok, first, right->len, false, &right_ids);
         if (!s->tokens) w->options.tokens = right_ids.count + 8;
-        if (s->line_ends && !strchr(first + strspn(first, " \t\r\n"), '\n') && !o->stop_count) w->options.stops = line_end, w->options.stop_count = 1;
+        bool one_line = !strchr(first + strspn(first, " \t\r\n"), '\n');
+        if (s->line_ends && one_line && !o->stop_count) w->options.stops = line_end, w->options.stop_count = 1;
         ids_free(&right_ids);
     }
     g->prompts[k] = (Buf){0};
@@ -154,8 +177,8 @@ void suite_answer(Suite *s, const Model *m, const GenerateOptions *o, Tick *t, v
         for (size_t k = 0; k < g->count; k++) {
             Writing *w = &g->texts[k];
             buf_str(&w->text, "");
-            take(context, &(Answer){.item = first + k, .line = g->lines[k], .prompt = &g->prompts[k], .text = &w->text, .tokens = w->made,
-                                    .reason = w->reason, .cut = g->cut[k]});
+            take(context, &(Answer){.item = first + k, .row = suite_number(s, first + k), .line = g->lines[k], .prompt = &g->prompts[k],
+                                    .text = &w->text, .tokens = w->made, .reason = w->reason, .cut = g->cut[k]});
             ids_free(&w->ids), buf_free(&w->text), buf_free(&g->prompts[k]);
         }
         tick(t, first + g->count, 0);

@@ -3,6 +3,7 @@
 #define SUITE_H
 
 #include "examples.h"
+#include "opening.h"
 #include "sample.h"
 
 typedef struct {
@@ -22,8 +23,21 @@ typedef struct {
 /* All rows of a file. The template: chat_choose's rule (chat.h); `why` says which it was. dir: of the model's template, or NULL. */
 Suite suite_open(const char *path, const char *map, const char *template_name, const char *system, const char *dir, Tokenizer *tok,
                  bool need_answers, const char **why);
+/* The same as the commands name it: a file, or a folder's test file; says on standard error what it is. */
+typedef struct {
+    const char *data, *map, *template_name, *system, *longer;
+} SuiteFlags;
+#define SUITE_FLAGS(o) \
+    {"--map", FLAG_TEXT, DEFINING, &(o).map, 0, 0, "A=B,…", "names of columns: prompt=question,completion=answer", false}, \
+    {"--template", FLAG_TEXT, DEFINING, &(o).template_name, 0, 0, "NAME|FILE", "chatml, llama-3, zephyr, alpaca, plain, or a file", false}, \
+    {"--system", FLAG_TEXT, DEFINING, &(o).system, 0, 0, "TEXT|none", "system message of rows that have none", false}, \
+    {"--long", FLAG_TEXT, DEFINING, &(o).longer, 0, 0, "NAME", "prompts beyond the context: cut (from the left) or refuse", false}
+Suite suite_named(const SuiteFlags *f, const ModelFlags *m, Tokenizer *tok, bool need_answers, const char *stage);
+/* Says how many prompts were cut, if any. */
+void suite_say_cut(const Suite *s, const char *stage);
 void suite_free(Suite *s);            /* and its rows and encoder */
 const Row *suite_row(const Suite *s, size_t item);
+size_t suite_number(const Suite *s, size_t item);     /* of its row, from 0 */
 /* The right answer's text, in place of what is in out; false: the row has none. */
 bool suite_right(const Suite *s, const Row *row, Buf *out);
 
@@ -41,7 +55,7 @@ Tick tick_begin(const char *what, size_t count);
 void tick(Tick *t, size_t done, size_t tokens);
 
 typedef struct {
-    size_t item, line;
+    size_t item, row, line;           /* row of the file, from 0; line, from 1 */
     const Buf *prompt;                /* the text that the model was given, template and all */
     const Buf *text;                  /* the answer, without end token */
     size_t tokens;
