@@ -4,6 +4,7 @@
 #include "examples.h"
 #include "hash.h"
 #include "lora.h"
+#include "metric.h"
 #include "opening.h"
 #include "train.h"
 #include "weights.h"
@@ -15,7 +16,7 @@ typedef struct {
     TrainFlags train;
     const char *model, *tokenizer, *data, *valid, *out, *map, *template, *system, *loss, *longer, *freeze;
     const char *adapter, *targets, *train_embeddings;
-    const char *dtype;
+    const char *dtype, *test, *metric;
     bool lora, rslora, dora, other_base, find_lr;
     double alpha, dropout, plus;
     size_t rank, ctx, patience;
@@ -71,14 +72,15 @@ static Model *open_model(const Options *o, const Command *c, Tokenizer **tok) {
 /* ---- rows ---- */
 
 typedef struct {
-    Rows *rows, *valid_rows;
+    Rows *rows, *valid_rows, *test_rows;
     Chat *chat;
     const char *why;                  /* this template */
     Encoder *encoder;
     Examples *train, *held;           /* held NULL: none */
+    Examples *test;                   /* NULL: none; reported at the end, never used to stop */
     bool split;                       /* held was taken out of train */
     size_t rows_read;
-    char data_hash[65], valid_hash[65];
+    char data_hash[65], valid_hash[65], test_hash[65];
 } Inputs;
 
 static Examples *read_rows(Rows *rows, const Inputs *in, size_t ctx, LongRows longer) {
@@ -142,8 +144,15 @@ static Inputs read_inputs(const Options *o, const Model *m, Tokenizer *tok) {
         if (!in.held->count) bad_input("%s: no row with anything to learn from", valid);
         hash_file(valid, in.valid_hash);
     } else hold_out(&in, o);
+    char *test = o->test ? str_copy(o->test) : part_path(o->data, "test");
+    if (test) {
+        in.test_rows = rows_open(test, o->map, true);
+        in.test = read_rows(in.test_rows, &in, ctx, longer);
+        if (!in.test->count) bad_input("%s: no row with an answer to score", test);
+        hash_file(test, in.test_hash);
+    }
     hash_file(train ? train : o->data, in.data_hash);
-    mem_free(train), mem_free(valid);
+    mem_free(train), mem_free(valid), mem_free(test);
     return in;
 }
 
@@ -175,6 +184,7 @@ static Buf settings_text(const Options *o, const Command *c, const Inputs *in, c
     if (o->adapter) (os_is_dir(o->adapter) ? hash_folder : hash_file)(o->adapter, hex), jw_string(&w, "adapter", hex);
     jw_string(&w, "data", in->data_hash);
     if (in->valid_rows) jw_string(&w, "valid", in->valid_hash);
+    if (in->test) jw_string(&w, "test", in->test_hash);
     jw_end_object(&w);
     jw_object(&w, "model");
     jw_uint(&w, "parameters", model_parameters(m)), jw_uint(&w, "trainable", model_trainable(m));
@@ -233,6 +243,19 @@ static Stored saved_as(const Options *o, const Command *c, const Model *m) {
     return as == 3 ? m->read_as : (Stored)as;
 }
 
+static double measure(void *measured, const Model *m) { return metric_measure(measured, m); }
+
+/* What OUT holds, on rows that had no say in it. */
+static void report_test(const Options *o, Run *run, const Training *t, Metric *metric, const Examples *test) {
+    JsonWriter line = {0};
+    if (t->kept) checkpoint_weights(run, t->model, t->kept);
+    jw_object(&line, NULL);
+    jw_int(&line, "v", 1), jw_uint(&line, "step", t->kept);
+    metric_report(metric, t->model, test, o->train.common.json, &line);
+    jw_end_object(&line);
+    run_log(run, &line);
+}
+
 static int train(Options *o, const Command *c, int argc, char **argv) {
     Tokenizer *tok = NULL;
     Model *m = open_model(o, c, &tok);
@@ -242,6 +265,9 @@ static int train(Options *o, const Command *c, int argc, char **argv) {
     Training t = {.stage = "train", .model = m, .tok = tok, .patience = o->patience, .saved_as = saved_as(o, c, m),
                   .source = {.samples = in.train->count, .longest = longest, .self = in.train, .add = examples_add}};
     if (in.held) t.held = (Source){.samples = in.held->count, .longest = longest, .self = in.held, .add = examples_add};
+    if (!in.held && strcmp(o->metric, "loss")) bad_input("--metric %s needs held-out rows: give --valid FILE or a fraction", o->metric);
+    Metric *metric = in.held ? metric_new(o->metric, in.held, tok) : NULL, *tested = in.test ? metric_new(o->metric, in.test, tok) : NULL;
+    if (metric) t.metric = metric->name, t.measure = measure, t.measured = metric;
     training_settings(&t, &o->train);
     model_alloc_training(m, true);
     training_minutes(&t, &o->train, o->out);
@@ -257,6 +283,7 @@ static int train(Options *o, const Command *c, int argc, char **argv) {
     if (in.split) write_held_out(&in, o->out);
     if (in.chat && (rows_kind(in.rows) != ROWS_IDS)) chat_save(in.chat, tok, o->out);
     int code = training_run(&t, run, argc, argv);
+    if (code == 0 && !o->train.stop_at && in.test) report_test(o, run, &t, tested, in.test);
     run_close(run);
     if (code == 0 && !o->train.stop_at) training_result(&o->train, o->out);
     return code;
@@ -266,13 +293,15 @@ int cmd_train(int argc, char **argv) {
     Options o = {.train = {.schedule = "cosine", .order = "shuffle", .warmup = "5%", .lr = 2e-5, .beta1 = 0.9, .beta2 = 0.999,
         .eps = 1e-8, .clip = 1, .batch = 8,
                            .common = {.seed = 1}},
-                 .dtype = "f32", .loss = "completions", .longer = "cut", .targets = "all-linear", .rank = 16, .alpha = 32, .patience = 3};
+                 .dtype = "f32", .metric = "loss", .loss = "completions", .longer = "cut", .targets = "all-linear", .rank = 16, .alpha = 32, .patience = 3};
     Flag flags[] = {
         {"--model", FLAG_MODEL, EXECUTION, &o.model, 0, 0, "DIR", "model folder, or a llama2.c .bin", false},
         {"--tokenizer", FLAG_TEXT, EXECUTION, &o.tokenizer, 0, 0, "PATH", "when the model folder holds none", false},
-        {"--data", FLAG_TEXT, EXECUTION, &o.data, 0, 0, "FILE|DIR", "rows: JSONL, JSON, CSV or TSV; a folder: its train and valid files", false},
+        {"--data", FLAG_TEXT, EXECUTION, &o.data, 0, 0, "FILE|DIR", "rows: JSONL, JSON, CSV or TSV; a folder: its train, valid and test files", false},
         {"--map", FLAG_TEXT, DEFINING, &o.map, 0, 0, "A=B,…", "names of columns: prompt=question,completion=answer", false},
         {"--valid", FLAG_TEXT, EXECUTION, &o.valid, 0, 0, "FILE|FRACTION", "held-out rows, or their share; 0: none; else 10 % of 40 rows or more", false},
+        {"--test", FLAG_TEXT, EXECUTION, &o.test, 0, 0, "FILE", "rows reported at the end and never used to stop; a folder's test file", false},
+        {"--metric", FLAG_TEXT, DEFINING, &o.metric, 0, 0, "NAME", "what chooses the best step: loss, exact, contains, regex or json", false},
         {"--out", FLAG_TEXT, EXECUTION, &o.out, 0, 0, "DIR", "run folder; must not exist", false},
         {"--template", FLAG_TEXT, DEFINING, &o.template, 0, 0, "NAME|FILE", "chatml, llama-3, zephyr, alpaca, plain, or a file", false},
         {"--system", FLAG_TEXT, DEFINING, &o.system, 0, 0, "TEXT|none", "system message of rows that have none", false},

@@ -155,6 +155,7 @@ static void write_state(const char *dir, const char *const *files, const State *
     jw_int(&w, "bits_version", BITS_VERSION);
     jw_uint(&w, "step", s->step), jw_uint(&w, "tokens", s->tokens);
     jw_uint(&w, "best_step", s->best_step), jw_double(&w, "best_loss", s->best_loss);
+    if (s->scored) jw_double(&w, "best_score", s->best_score);
     jw_uint(&w, "log_bytes", s->log_bytes);
     jw_object(&w, "files");
     for (int i = 0; i < CHECKPOINT_FILES; i++) {
@@ -256,6 +257,12 @@ static void read_tensors(const char *dir, Model *m) {
     adapter_refresh(m);
 }
 
+void checkpoint_weights(const Run *r, Model *m, size_t step) {
+    char *dir = checkpoint_path(r, step);
+    read_tensors(dir, m);
+    mem_free(dir);
+}
+
 /* Fails with bad_input when anything in the checkpoint is not what state.json says. */
 static State verify(const char *dir, const char *const *names) {
     char *path = os_join(dir, "state.json");
@@ -272,6 +279,7 @@ static State verify(const char *dir, const char *const *names) {
     }
     State s = {.step = (size_t)json_int(doc, root, "step", 0, INT64_MAX, 0), .tokens = (size_t)json_int(doc, root, "tokens", 0, INT64_MAX, 0),
                .best_step = (size_t)json_int(doc, root, "best_step", 0, INT64_MAX, 0), .best_loss = json_double(doc, root, "best_loss", 0),
+               .scored = json_get(root, "best_score") != NULL, .best_score = json_double(doc, root, "best_score", 0),
                .log_bytes = (size_t)json_int(doc, root, "log_bytes", 0, INT64_MAX, 0)};
     json_free(doc);
     mem_free(path);

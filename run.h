@@ -25,6 +25,8 @@ typedef struct {
     size_t tokens;                    /* supervised tokens seen */
     size_t best_step;                 /* 0: no evaluation yet */
     double best_loss;
+    bool scored;                      /* by a score, not by the loss: */
+    double best_score;
     size_t log_bytes;                 /* length of log.jsonl at this step */
 } State;
 
@@ -52,6 +54,8 @@ void checkpoint_save(Run *r, const Model *m, const State *s);
 bool checkpoint_load(Run *r, Model *m, State *s);
 /* OUT/ becomes the model (or the adapter) of checkpoint `step`: its weights with config, tokenizer. */
 void checkpoint_publish(Run *r, const Model *m, const Tokenizer *tok, size_t step, Stored as);
+/* The weights of checkpoint `step` into the model. */
+void checkpoint_weights(const Run *r, Model *m, size_t step);
 /* OUT/checkpoints/step-00000120 */
 char *checkpoint_path(const Run *r, size_t step);
 

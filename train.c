@@ -142,12 +142,13 @@ static void log_step(Run *r, size_t step, double loss, double lr, double norm, s
     run_log(r, &w);
 }
 
-static void log_evaluation(Run *r, size_t step, double loss, const TextScore *s, bool best) {
+static void log_evaluation(Run *r, size_t step, double loss, const TextScore *s, const double *score, bool best) {
     JsonWriter w = {0};
     jw_object(&w, NULL);
     jw_int(&w, "v", 1), jw_uint(&w, "step", step);
     jw_float(&w, "valid_loss", (float)loss);
     if (s->bytes) jw_float(&w, "valid_bpb", (float)score_bpb(s));
+    if (score) jw_float(&w, "valid_score", (float)*score);
     jw_bool(&w, "best", best);
     jw_end_object(&w);
     run_log(r, &w);
@@ -199,18 +200,21 @@ static bool evaluate(Loop *l, Run *run, State *s, Progress *progress) {
     if (!has_held_out(t)) return false;
     if (t->valid) score = score_corpus(t->model, l->pass, t->valid, t->tok);
     double loss = t->valid ? score_loss(&score) : score_samples(t->model, l->pass, &t->held);
-    bool best = !s->best_step || loss < s->best_loss;
-    if (best) s->best_step = s->step, s->best_loss = loss;
-    log_evaluation(run, s->step, loss, &score, best);
+    double measured = t->metric ? t->measure(t->measured, t->model) : 0;
+    bool lower = loss < s->best_loss;
+    bool best = !s->best_step || (t->metric ? measured > s->best_score || (measured == s->best_score && lower) : lower);
+    if (best) s->best_step = s->step, s->best_loss = loss, s->scored = t->metric != NULL, s->best_score = measured;
+    log_evaluation(run, s->step, loss, &score, t->metric ? &measured : NULL, best);
     progress_break(progress);
     fprintf(stderr, "  step %zu  held-out loss %.4f", s->step, loss);
     if (score.bytes) fprintf(stderr, "  bits per byte %.4f", score_bpb(&score));
+    if (t->metric) fprintf(stderr, "  %s %.4f", t->metric, measured);
     fprintf(stderr, best ? "  (best)\n" : "\n");
     show_sample(t, run, s->step);
     return best;
 }
 
-/* The held-out loss has not become better for `patience` evaluations. A function of the state, so that a resumed run decides alike. */
+/* The held-out loss or score has not become better for `patience` evaluations. A function of the state, so that a resumed run decides alike. */
 static bool out_of_patience(const Training *t, const State *s) {
     return t->patience && has_held_out(t) && s->best_step && s->step - s->best_step >= t->patience * t->eval_every;
 }
@@ -260,7 +264,9 @@ int training_run(Training *t, Run *run, int argc, char **argv) {
     log_timing(run, "end", t, s.step, os_seconds() - started, argc, argv);
     if (!has_held_out(t)) checkpoint_publish(run, t->model, t->tok, s.step, t->saved_as);
     if (over && s.step < t->optim.steps)
-        fprintf(stderr, "%s: stopped early: the held-out loss was best at step %zu, %zu evaluations ago\n", t->stage, s.best_step, t->patience);
+        fprintf(stderr, "%s: stopped early: the held-out %s was best at step %zu, %zu evaluations ago\n", t->stage,
+                t->metric ? t->metric : "loss", s.best_step, t->patience);
+    t->kept = has_held_out(t) ? s.best_step : s.step;
     loop_end(&l);
     return !over ? leave(t, &s, os_interrupted != 0, argc, argv) : 0;
 }

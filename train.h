@@ -15,6 +15,9 @@ typedef struct {
     Source source;
     const Corpus *valid;              /* held-out text; NULL: none */
     Source held;                      /* or held-out samples; samples 0: none */
+    const char *metric;               /* a score on the held-out samples that chooses the best step; NULL: their loss does */
+    double (*measure)(void *measured, const Model *m);   /* larger is better */
+    void *measured;
     size_t patience;                  /* evaluations without a better one before it stops; 0: to the end */
     OptimOptions optim;
     size_t batch, micro_batch;        /* samples; micro_batch 0: as many as TRAIN_TOKENS allows */
@@ -24,6 +27,7 @@ typedef struct {
     bool shuffle, recompute;
     Stored saved_as;                  /* how the published model holds its weights; checkpoints are always exact */
     uint32_t seed;
+    size_t kept;                      /* set by training_run: the step that OUT holds */
 } Training;
 
 /* Flags that every training command has; set the defaults before. */

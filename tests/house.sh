@@ -23,7 +23,7 @@ matmul.h kernel.h matmul.c ops.h attention.h
 linear.h model.h pattern.h lora.h model.c pass.h gradcheck.h merge.h optim.h
 pretokenize.h tokenizer.h tokenizer_parts.h tokenizer.c
 weights.h hf.h gguf_model.h cli.h opening.h dataset.h jinja.h rows.h overlap.h chat.h chat_parts.h chat.c examples.h eval.h sample.h
-suite.h likelihood.h score.h
+suite.h likelihood.h score.h metric.h
 run.h peft.h train.h train_parts.h
 forget.h measure.h outcome.h trainer.h relearn.h sweep.h svg.h report.h
 tinystories/tinystories.h tinystories/world.h
