@@ -65,7 +65,7 @@ FORCE:
 
 # The main job, whole; base is the longer run that the claims and the README's figures stand on.
 OUT =
-demo: finetune   ## stories, tokenizer, a model, what it writes and knows: three minutes
+demo: finetune   ## stories, tokenizer, a model, what it writes and knows: four minutes
 	sh tinystories/demo.sh demo $(or $(OUT),demo-out)
 base: finetune   ## the same, larger: twenty minutes
 	sh tinystories/demo.sh base $(or $(OUT),base-out)

@@ -1,10 +1,12 @@
 #!/bin/sh
-# The main job, whole: a story world, a tokenizer, a model trained on it, what it writes and what it knows. `make demo` and `make base`.
+# The main job, whole: a story world, a tokenizer, a model trained on it, what it writes and what it knows; a task that it is tuned on, twice, and
+# what that cost; a report. `make demo` and `make base`.
 #
 #     demo.sh demo|base OUT        OUT must not exist
 set -eu
 size=${1:?demo or base}
 out=${2:?a folder to write}
+here=$(cd "$(dirname "$0")" && pwd)
 finetune=$(cd "$(dirname "${FINETUNE:-./finetune}")" && pwd)/finetune
 skills="reading words numbers form"
 
@@ -19,58 +21,55 @@ base) bytes=60000000 length="--steps 18000" evaluations=2000 ;;
 esac
 
 say() { printf '\n== %s\n' "$*"; }
+# Results alone; when it fails, why.
+quiet() { "$@" 2> quiet.log || { cat quiet.log >&2; exit 1; }; }
 
 say "1. Stories: a world whose entropy is known"
 "$finetune" stories --out "$out/stories" --bytes $bytes --seed 1
+cd "$out" # an adapter remembers its base's path as it was typed
 
 say "2. A model of about a million parameters reads them"
 # shellcheck disable=SC2086
-"$finetune" pretrain --data "$out/stories/train.txt" --valid "$out/stories/valid.txt" --out "$out/base" --size 1M --vocab 3072 \
+"$finetune" pretrain --data stories/train.txt --valid stories/valid.txt --out base --size 1M --vocab 3072 \
     $length --batch 4 --lr 3e-3 --warmup 100 --schedule wsd --beta2 0.99 --weight-decay 0.03 --eval-every $evaluations --seed 1
 
 say "3. Stories it writes"
-"$finetune" generate --model "$out/base" --samples 100 --tokens 252 --separators --seed 1 > "$out/samples.txt"
-awk -v RS='<\\|endoftext\\|>\n' '/^(Question|Text|Instruction):/ { next } n++ < 2 { gsub(/\n/, "\n   "); print "   " $0 "\n   ..." }' "$out/samples.txt"
-"$finetune" stories --check "$out/samples.txt" --train "$out/stories/train.txt"
+"$finetune" generate --model base --samples 100 --tokens 252 --separators --seed 1 > samples.txt
+awk -v RS='<\\|endoftext\\|>\n' '/^(Question|Text|Instruction):/ { next } n++ < 2 { gsub(/\n/, "\n   "); print "   " $0 "\n   ..." }' samples.txt
+"$finetune" stories --check samples.txt --train stories/train.txt
 
 say "4. What it knows: unseen stories, and four skills"
-"$finetune" eval --model "$out/base" --data "$out/stories/valid.txt"
+quiet "$finetune" eval --model base --data stories/valid.txt
 printf 'the exact entropy of these stories: bpb '
-sed -n '/"valid"/,/}/s/.*"story_bits_per_byte": \([0-9.]*\).*/\1/p' "$out/stories/world.json"
+sed -n '/"valid"/,/}/s/.*"story_bits_per_byte": \([0-9.]*\).*/\1/p' stories/world.json
 for skill in $skills; do
-    chance=$(sed -n "/\"skill\": \"$skill\"/,/}/s/.*\"chance\": \([0-9.]*\).*/\1/p" "$out/stories/world.json")
+    chance=$(sed -n "/\"skill\": \"$skill\"/,/}/s/.*\"chance\": \([0-9.]*\).*/\1/p" stories/world.json)
     printf '%-8s chance %.4s  ' "$skill" "$chance"
-    "$finetune" eval --model "$out/base" --data "$out/stories/suite-$skill.jsonl" --score exact
+    quiet "$finetune" eval --model base --data "stories/suite-$skill.jsonl" --score exact
 done
 
 say "5. A new task, what somebody counted as JSON: all weights tuned, then a LoRA"
-"$finetune" train --model "$out/base" --data "$out/stories/task-json-train.jsonl" --out "$out/full" --seed 1
-"$finetune" train --model "$out/base" --data "$out/stories/task-json-train.jsonl" --out "$out/lora" --lora --seed 1
-score() { # ROWS MODEL…: the share of rows answered exactly
-    rows=$1
-    shift
-    "$finetune" eval "$@" --data "$out/stories/$rows.jsonl" --score exact | cut -d ' ' -f 2
-}
-line() { # NAME MODEL…
-    name=$1
-    shift
-    printf '%-10s %8s' "$name" "$(score task-json-test "$@")"
-    for skill in $skills; do printf ' %8s' "$(score "suite-$skill" "$@")"; done
-    printf ' %9.4f\n' "$("$finetune" eval "$@" --data "$out/stories/valid.txt" | cut -d ' ' -f 4)"
-}
-{
-    printf '%-10s %8s %8s %8s %8s %8s %9s\n' "" JSON $skills stories
-    line before --model "$out/base"
-    line full --model "$out/full"
-    line LoRA --model "$out/base" --adapter "$out/lora"
-} | tee "$out/tuning.txt"
+"$finetune" train --model base --data stories/task-json-train.jsonl --out full --seed 1
+"$finetune" train --model base --data stories/task-json-train.jsonl --out lora --lora --seed 1
 
-say "6. The same bits on every machine"
-(cd "$out" && "$finetune" check hash stories base samples.txt full lora tuning.txt) | tee "$out/hashes.txt"
-golden=$(dirname "$0")/golden-$size.txt
+say "6. What that cost: the skills, the stories, and the new task, before and after"
+suites=JSON=stories/task-json-test.jsonl
+for skill in $skills; do suites=$suites,$skill=stories/suite-$skill.jsonl; done
+quiet "$finetune" forget --base base --suites "$suites" --texts stories=stories/valid.txt --out forget full lora > /dev/null
+awk -F, 'NR > 1 {
+    if (!($1 in before)) order[n++] = $1; before[$1] = $7; after[$1, $3] = sprintf("%7.3f %+7.3f [%+.3f, %+.3f]", $10, $13, $14, $15)
+} END {
+    printf "%-10s %7s %34s %34s\n", "", "before", "all weights: after, change", "LoRA: after, change"
+    for (i = 0; i < n; i++) printf "%-10s %7.3f %34s %34s\n", order[i], before[order[i]], after[order[i], "full"], after[order[i], "lora"]
+}' forget/forget.csv
+"$finetune" report base full lora forget/forget.json --stories stories --out report.html
+
+say "7. The same bits on every machine"
+"$finetune" check hash stories base samples.txt full lora forget report.html | tee hashes.txt
+golden=$here/golden-$size.txt
 if [ ! -e "$golden" ]; then
     echo "there are no golden hashes of $size to compare with"
-elif cmp -s "$out/hashes.txt" "$golden"; then
+elif cmp -s hashes.txt "$golden"; then
     echo "the hashes are the golden ones of $golden"
 else
     echo "the hashes differ from the golden ones of $golden:" >&2
