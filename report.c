@@ -328,7 +328,7 @@ Buf report_page(const Report *r) {
         put_facts(&out, r, r->runs);
     } else if (r->run_count) put_runs_table(&out, r);
     if (r->run_count) put_training(&out, r);
-    for (size_t i = 0; i < r->result_count; i++) report_result(&out, r->results[i], i + 1);
+    for (size_t i = 0; i < r->result_count; i++) report_result(&out, r, r->results[i], i + 1);
     for (size_t i = 0; i < r->run_count; i++) put_samples(&out, &r->runs[i]);
     for (size_t i = 0; i < r->run_count; i++) put_record(&out, &r->runs[i]);
     buf_format(&out, "</main>\n<footer>Written by finetune.c, bits_version %d. The same files give this page byte for byte.</footer>\n", BITS_VERSION);

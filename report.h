@@ -47,8 +47,9 @@ typedef struct {
 
 /* The whole page. */
 Buf report_page(const Report *r);
-/* The sections of one result file, `number` making its ids unique in the page; bad_input when it is neither a forgetting nor a frontier. */
-void report_result(Buf *out, const JsonDoc *doc, size_t number);
+/* The sections of one result file, `number` making its ids unique in the page; bad_input when it is neither a forgetting nor a frontier. A tuned
+ * model that is one of the report's runs keeps that run's colour. */
+void report_result(Buf *out, const Report *report, const JsonDoc *doc, size_t number);
 
 void put_style(Buf *out);              /* report_style.c */
 

@@ -8,6 +8,7 @@
 enum { WIDTH = 480, FRONTIER = 360, LAYERS = 240, SERIES_MOST = 64 };
 
 typedef struct {
+    const Report *report;
     const JsonDoc *doc;
     const Json *root, *models, *suites;
     size_t number;                    /* of the file: makes ids unique */
@@ -27,10 +28,17 @@ static const Json *of_model(const Result *r, const Json *list, const char *name)
 static const char *model_name(const Result *r, size_t i) { return text_of(r, &r->models->items[i], "name"); }
 static bool is_text(const Result *r, const Json *suite) { return !strcmp(text_of(r, suite, "kind"), "text"); }
 
+/* Of a model that is one of the runs drawn above: the run's. The others' come after those. */
+static int model_color(const Result *r, size_t i) {
+    for (size_t run = 0; run < r->report->run_count; run++)
+        if (!strcmp(r->report->runs[run].name, model_name(r, i))) return (int)run;
+    return (int)(r->report->run_count + i);
+}
+
 static void put_key(Buf *out, const Result *r) {
     buf_str(out, "<ul class=\"key\">");
     for (size_t i = 0; i < r->models->count; i++) {
-        buf_format(out, "<li class=\"c%zu\">", i % 8);
+        buf_format(out, "<li class=\"c%d\">", model_color(r, i) % 8);
         put_format_text(out, "", model_name(r, i), "</li>");
     }
     buf_str(out, "</ul>\n");
@@ -49,7 +57,8 @@ static void put_change_chart(Buf *out, const Result *r, bool text, const char *c
     size_t count = 0, models = r->models->count < SERIES_MOST ? r->models->count : SERIES_MOST;
     double *values = mem_new(3 * models * r->suites->count, sizeof *values), *at = values;
     for (size_t i = 0; i < models; i++) {
-        series[i] = (Series){.x = at, .x_low = at + r->suites->count, .x_high = at + 2 * r->suites->count, .color = (int)i};
+        series[i] = (Series){.x = at, .x_low = at + r->suites->count, .x_high = at + 2 * r->suites->count,
+                             .color = model_color(r, i)};
         count = 0;
         for (size_t j = 0; j < r->suites->count; j++) {
             const Json *suite = &r->suites->items[j], *after = of_model(r, json_need(r->doc, suite, "after", JSON_ARRAY), model_name(r, i));
@@ -206,7 +215,7 @@ static void put_weights(Buf *out, const Result *r) {
             double layer = number_of(r, &parts->items[j], "layer");
             if (layer >= 0) x[n] = layer, y[n++] = number_of(r, &parts->items[j], "relative");
         }
-        series[count++] = (Series){.x = x, .y = y, .count = n, .color = (int)i, .line = true, .dots = n <= 40, .label = model_name(r, i)};
+        series[count++] = (Series){.x = x, .y = y, .count = n, .color = model_color(r, i), .line = true, .dots = n <= 40, .label = model_name(r, i)};
     }
     double low, high;
     if (!count || !series_range(series, count, false, &low, &high)) return;
@@ -377,8 +386,8 @@ static void put_forgetting(Buf *out, Result *r) {
     put_matrix(out, r);
 }
 
-void report_result(Buf *out, const JsonDoc *doc, size_t number) {
-    Result r = {.doc = doc, .root = json_root(doc), .number = number};
+void report_result(Buf *out, const Report *report, const JsonDoc *doc, size_t number) {
+    Result r = {.report = report, .doc = doc, .root = json_root(doc), .number = number};
     const char *format = r.root->kind == JSON_OBJECT ? json_string(doc, r.root, "format", "") : "";
     if (!strcmp(format, "finetune.c forgetting")) put_forgetting(out, &r);
     else if (!strcmp(format, "finetune.c frontier")) put_frontier(out, &r);

@@ -189,8 +189,22 @@ static void test_refusals(void) {
     CHECK_FAILS(2, "expected an object", run_log_read(scratch("broken")));
     Buf b = {0};
     JsonDoc *doc = json_parse("{\"format\":\"other\"}", 18, "other.json", 1);
-    CHECK_FAILS(2, "other.json: neither", report_result(&b, doc, 1));
+    CHECK_FAILS(2, "other.json: neither", report_result(&b, &(Report){0}, doc, 1));
     json_free(doc);
 }
 
-TESTS({"numbers", test_numbers}, {"text", test_text}, {"axes", test_axes}, {"pages", test_pages}, {"extremes", test_extremes}, {"refusals", test_refusals})
+/* A tuned model that is one of the runs above has that run's colour, another one a colour that no run has. */
+static void test_colors(void) {
+    RunLog runs[2] = {{.name = "base"}, {.name = "full"}};
+    Report report = {.runs = runs, .run_count = 2};
+    static const char text[] = "{\"format\":\"finetune.c forgetting\",\"base\":{\"name\":\"base\"},\"suites\":[],"
+                               "\"models\":[{\"name\":\"other\",\"parts\":[]},{\"name\":\"full\",\"parts\":[]}]}";
+    Buf b = {0};
+    JsonDoc *doc = json_parse(text, sizeof text - 1, "forget.json", 1);
+    report_result(&b, &report, doc, 1);
+    CHECK(strstr(b.data, "<li class=\"c2\">other</li><li class=\"c1\">full</li>") != NULL, "%s", b.data);
+    json_free(doc), buf_free(&b);
+}
+
+TESTS({"numbers", test_numbers}, {"text", test_text}, {"axes", test_axes}, {"pages", test_pages}, {"extremes", test_extremes}, {"refusals", test_refusals},
+      {"colors", test_colors})
