@@ -316,6 +316,9 @@ static void encode_segment(Tokenizer *t, Work *w, const unsigned char *s, size_t
     if (t->kind == KIND_METASPACE && (t->squeeze || t->prepend || t->replace)) {
         metaspace_normalize(t, s, n, &normal);
         s = (unsigned char *)normal.data, n = normal.len;
+    } else if (t->nfc) {
+        nfc(s, n, &normal);
+        s = (unsigned char *)normal.data, n = normal.len;
     }
     for (size_t at = 0; at < n;) {
         Stretch x = next_stretch(&t->normalized, special, s, n, at);

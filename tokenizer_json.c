@@ -52,7 +52,11 @@ static const char squeeze_ends[] = "\\A +|[ " MARK "]+\\z", squeeze_runs[] = " {
 static void read_normalizer(Tokenizer *t, const JsonDoc *doc, const Json *part, size_t position, size_t count) {
     (void)position, (void)count;
     const char *type = type_of(doc, part);
-    if (t->kind == KIND_BYTE_LEVEL) refuse(doc, part, "normalizer", type, "null, for a byte-level tokenizer");
+    if (t->kind == KIND_BYTE_LEVEL) {
+        if (strcmp(type, "NFC")) refuse(doc, part, "normalizer", type, "NFC or null, for a byte-level tokenizer");
+        t->nfc = true;
+        return;
+    }
     if (!strcmp(type, "Prepend")) {
         const Json *text = json_need(doc, part, "prepend", JSON_STRING);
         if (!json_is(text, MARK)) refuse(doc, text, "Prepend of", text->string, "“" MARK "”");
@@ -198,6 +202,7 @@ static void add_token(Tokenizer *t, const JsonDoc *doc, const Json *token, size_
 
     Buf match = {0};
     if (a.normalized && t->kind == KIND_METASPACE) metaspace_normalize(t, (const unsigned char *)content->string, content->length, &match);
+    else if (a.normalized && t->nfc) nfc((const unsigned char *)content->string, content->length, &match);
     else buf_put(&match, content->string, content->length);
     a.match = str_copy_n(match.data ? match.data : "", match.len);
     a.len = match.len;

@@ -99,6 +99,7 @@ struct Tokenizer {
 
     Split split;                          /* byte-level */
     bool each_digit, prefix_space;
+    bool nfc;                             /* byte-level, normaliser: letters and their marks as one character (Qwen) */
 
     bool squeeze, prepend, replace;       /* metaspace, normaliser: spaces in a row are one, and none at the ends; ▁ in front; ' ' is ▁ */
     bool metaspace;                       /* metaspace, pre-tokenizer: ' ' is ▁, then front and cut */

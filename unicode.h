@@ -1,4 +1,4 @@
-/* unicode: UTF-8 and the three classes of characters that the splits of tokenizers speak of. */
+/* unicode: UTF-8, the three classes of characters that the splits of tokenizers speak of, and NFC. */
 #ifndef UNICODE_H
 #define UNICODE_H
 
@@ -21,5 +21,8 @@ CharClass char_class(uint32_t c);
 CharClass class_next(const unsigned char *s, size_t n, size_t *length);
 /* Without what is white at both ends, as Python's strip: White_Space, and the four separators below the space. */
 void text_trim(const char **text, size_t *n);
+
+/* Appends the text in Normalization Form C (nfc.c). Bytes that are no UTF-8 stay as they are. */
+void nfc(const unsigned char *s, size_t n, Buf *out);
 
 #endif

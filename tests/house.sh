@@ -18,7 +18,7 @@ check() { # WHAT FINDINGS: passes when there are none
 order="
 fp.h simd.h fp.c stats.h parallel.h
 base.h os.h base.c os_system.h os.c decimal.h json.h hash.h progress.h gguf.h
-unicode_data.h unicode.h regex.h
+unicode_data.h nfc_data.h unicode.h regex.h
 matmul.h kernel.h matmul.c ops.h attention.h
 linear.h model.h pattern.h lora.h model.c pass.h gradcheck.h merge.h optim.h
 pretokenize.h tokenizer.h tokenizer_parts.h tokenizer.c
@@ -34,6 +34,7 @@ owner() {
     case $1 in
     main.c | cmd_*.c) echo commands.h ;;
     os_posix.c | os_windows.c) echo os_system.h ;;
+    nfc.c) echo unicode.h ;;
     bpe_train.c | sentencepiece.c | tokenizer_*.c) echo tokenizer_parts.h ;;
     safetensors.c) echo weights.h ;;
     hf_*.c | llama2c.c) echo hf.h ;;

@@ -333,6 +333,48 @@ static void test_long_words(void) {
     tokenizer_free(t), mem_free(text);
 }
 
+/* Composed, decomposed, ordered, excluded, blocked; Hangul; what is no UTF-8. */
+static void test_nfc(void) {
+    static const struct {
+        const char *text, *form;
+    } cases[] = {{"plain", "plain"},
+                 {"e\314\201", "\303\251"}, /* e U+0301 -> U+00E9 */
+                 {"\303\251\303\205", "\303\251\303\205"}, /* U+00E9 U+00C5 -> U+00E9 U+00C5 */
+                 {"\342\204\253 \342\204\246", "\303\205 \316\251"}, /* U+212B U+2126 -> U+00C5 U+03A9: other names of letters */
+                 {"s\314\207\314\243", "\341\271\251"}, /* s U+0307 U+0323 -> U+1E69: sorted by class, then composed twice */
+                 {"q\314\207\314\243", "q\314\243\314\207"}, /* q U+0307 U+0323 -> q U+0323 U+0307 */
+                 {"a\314\201\314\201", "\303\241\314\201"}, /* a U+0301 U+0301 -> U+00E1 U+0301: the second of one class is blocked */
+                 {"a\314\225\314\200", "\303\240\314\225"}, /* a U+0315 U+0300 -> U+00E0 U+0315 */
+                 {"a\315\217\314\201", "a\315\217\314\201"}, /* a U+034F U+0301 -> a U+034F U+0301: a starter stands between */
+                 {"\340\245\230", "\340\244\225\340\244\274"}, /* U+0958 -> U+0915 U+093C: never composed */
+                 {"\315\204", "\314\210\314\201"}, /* U+0344 -> U+0308 U+0301 */
+                 {"\314\201e", "\314\201e"}, /* U+0301 E -> U+0301 E */
+                 {"\340\247\207\340\246\276", "\340\247\213"}, /* U+09C7 U+09BE -> U+09CB: a starter that a starter takes up */
+                 {"\341\204\200\341\205\241\341\206\250\341\204\222\341\205\241", "\352\260\201\355\225\230"},
+                 {"\352\260\200\341\206\250", "\352\260\201"}, /* U+AC00 U+11A8 -> U+AC01 */
+                 {"\352\260\201\341\206\250", "\352\260\201\341\206\250"}, /* U+AC01 U+11A8 -> U+AC01 U+11A8 */
+                 {"\352\260\200\341\206\247", "\352\260\200\341\206\247"}, /* U+AC00 U+11A7 -> U+AC00 U+11A7 */
+                 {"\357\244\200\360\257\240\200", "\350\261\210\344\270\275"}, /* U+F900 U+2F800 -> U+8C48 U+4E3D */
+                 {"\xff\314\201\xc3 e\314\201\x80", "\xff\314\201\xc3 \303\251\x80"},
+                 {"\316\220 \341\277\223", "\316\220 \316\220"}, /* U+0390 U+1FD3 -> U+0390 U+0390 */
+                 {"\316\261\315\205\314\223\314\200", "\341\276\202"}}; /* U+03B1 U+0345 U+0313 U+0300 -> U+1F82 */
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        Buf once = {0}, twice = {0};
+        nfc((const unsigned char *)cases[i].text, strlen(cases[i].text), &once);
+        nfc((const unsigned char *)once.data, once.len, &twice);
+        CHECK(!strcmp(once.data, cases[i].form), "%s gave %s", cases[i].text, once.data);
+        CHECK(!strcmp(once.data, twice.data), "%s: not stable", cases[i].text);
+        buf_free(&once), buf_free(&twice);
+    }
+    enum { MARKS = 200000 }; /* a hostile text: one letter under a heap of marks, last first */
+    Buf heap = {0}, out = {0};
+    buf_char(&heap, 'q');
+    for (int i = 0; i < MARKS; i++) buf_str(&heap, i % 2 ? "\314\243" : "\314\201");
+    nfc((const unsigned char *)heap.data, heap.len, &out);
+    CHECK(out.len == heap.len && !memcmp(out.data + 1, "\314\243\314\243", 4) && !memcmp(out.data + out.len - 4, "\314\201\314\201", 4));
+    buf_free(&heap), buf_free(&out);
+}
+
 static void test_special(void) {
     Tokenizer *t = trained_on("aab aab", 7, 300);
     const char *text = "aab<|endoftext|>aab";
@@ -376,5 +418,5 @@ static void test_save_and_load(void) {
 TESTS({"utf8 and classes", test_utf8}, {"splits", test_splits}, {"worked example", test_worked_example},
       {"training is its definition", test_training_definition}, {"golden hash of a trained tokenizer", test_golden},
       {"encoding is its definition", test_encoding_definition}, {"remembered words", test_remembered_words},
-      {"long words", test_long_words}, {"special tokens", test_special},
+      {"long words", test_long_words}, {"NFC", test_nfc}, {"special tokens", test_special},
       {"save and load", test_save_and_load})
