@@ -212,7 +212,8 @@ static Tokenizer *read_byte_level(const char *path, Vocabulary *v) {
     jw_string(&w, "version", "1.0");
     jw_null(&w, "truncation"), jw_null(&w, "padding");
     put_added(&w, v);
-    jw_null(&w, "normalizer");
+    if (cuts[cut].split == SPLIT_QWEN2) jw_object(&w, "normalizer"), jw_string(&w, "type", "NFC"), jw_end_object(&w); /* the file does not say it */
+    else jw_null(&w, "normalizer");
     put_pre_tokenizer(&w, cut);
     put_post_processor(&w, v);
     put_byte_level(&w, "decoder", true);

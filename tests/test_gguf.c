@@ -385,9 +385,9 @@ static void test_tokenizers(void) {
 #define MATERIAL "../shared/material/"
 
 static void test_real_tokenizers(void) {
-    const char *const folders[] = {MATERIAL "tokenizers/gpt2/tokenizer.json", MATERIAL "stories260K/tok512.bin",
+    const char *const folders[] = {MATERIAL "tokenizers/gpt2/tokenizer.json", MATERIAL "tokenizers/qwen2.5/tokenizer.json", MATERIAL "stories260K/tok512.bin",
                                    MATERIAL "tokenizers/tok512/tok512.model"};
-    const char *const words[] = {"Hello world, it's 2024!\n\n  tabs\t and  spaces", "caf\xC3\xA9 na\xC3\xAFve \xE4\xBD\xA0\xE5\xA5\xBD 12345", " x", "a  b"};
+    const char *const words[] = {"Hello world, it's 2024!\n\n  tabs\t and  spaces", "caf\xC3\xA9 na\xC3\xAFve \xE4\xBD\xA0\xE5\xA5\xBD 12345", " x", "a  b", "e\xCC\x81 A\xCC\x8A <|im_end|>"};
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
         if (!os_exists(folders[i])) {
             SKIP("%s is not here", folders[i]);
