@@ -4,6 +4,7 @@
 #include "hash.h"
 #include "lora.h"
 #include "merge.h"
+#include "opening.h"
 #include "os.h"
 #include "weights.h"
 
@@ -12,15 +13,17 @@
 
 typedef struct {
     Common common;
-    const char *model, *adapter, *tuned, *out, *text, *tokenizer, *dtype;
+    ModelFlags base;
+    const char *tuned, *out, *text, *dtype;
     double scale, max_diff;
-    bool other_base, force;
+    bool force;
 } Options;
 
 enum { PROOF_TOKENS = 2048, PROOF_CTX = 512 };   /* of the text that both are compared on */
 
 /* The beginning of the text; without one, ids drawn at random. */
-static Batch proof_text(const Options *o, const Config *config) {
+static Batch proof_text(const Options *o, const Model *m) {
+    const Config *config = &m->config;
     Batch b = {0};
     size_t ctx = config->ctx < PROOF_CTX ? config->ctx : PROOF_CTX;
     if (!o->text) {
@@ -33,22 +36,13 @@ static Batch proof_text(const Options *o, const Config *config) {
         fprintf(stderr, "merge: no --text: compared on %zu random tokens\n", b.tokens);
         return b;
     }
-    if (!o->tokenizer && str_ends(o->model, ".bin")) bad_input("%s holds no tokenizer: name one with --tokenizer", o->model);
-    Tokenizer *tok = tokenizer_load(o->tokenizer ? o->tokenizer : o->model);
-    if (tokenizer_size(tok) > config->vocab)
-        bad_input("%s: its %zu tokens do not fit the model's vocabulary of %zu", o->tokenizer ? o->tokenizer : o->model, tokenizer_size(tok), config->vocab);
+    Tokenizer *tok = open_tokenizer(&o->base, m, true);
     Texts texts = texts_read(o->text);
     Corpus c = corpus_new(&texts, tok, ctx);
     if (!c.pairs) bad_input("%s: no two tokens follow each other: nothing to compare on", o->text);
     for (size_t row = 0; row < corpus_rows(&c) && b.tokens < PROOF_TOKENS; row++) corpus_add_row(&c, row, &b);
     corpus_free(&c), texts_free(&texts), tokenizer_free(tok);
     return b;
-}
-
-static Model *load_adapted(const Options *o) {
-    Model *m = model_load(o->model, true);
-    adapter_load(m, o->adapter, o->model, o->other_base);
-    return m;
 }
 
 /* What a folder holds beside its weights and its config, from wherever it is newest: a tuned folder has the template it was tuned with. */
@@ -68,8 +62,10 @@ static void write_model(const Options *o, const Model *m) {
     os_remove_tree(tmp);
     os_make_dir(tmp);
     model_save(m, tmp);
-    if (os_is_dir(o->model)) copy_companions(o->model, tmp);
-    copy_companions(o->adapter ? o->adapter : o->tuned, tmp);
+    Tokenizer *tok = os_is_dir(o->base.model) ? NULL : open_tokenizer(&o->base, m, false);
+    if (os_is_dir(o->base.model)) copy_companions(o->base.model, tmp);
+    else if (tok) tokenizer_save(tok, tmp);
+    copy_companions(o->base.adapter ? o->base.adapter : o->tuned, tmp);
     os_sync_dir(tmp);
     os_remove_tree(o->out);
     os_rename(tmp, o->out);
@@ -84,11 +80,11 @@ static void print_apart(ResultLine *r, const char *prefix, const Apart *a) {
 }
 
 static int merge_adapter(const Options *o, Stored as) {
-    Model *apart = load_adapted(o), *merged = load_adapted(o);
+    Model *apart = open_weights(&o->base, true), *merged = open_weights(&o->base, true);
     lora_scale(apart, o->scale);
     lora_merge(merged, o->scale);
     model_store(merged, as);
-    Batch b = proof_text(o, &apart->config);
+    Batch b = proof_text(o, apart);
     Apart d = models_apart(apart, merged, &b);
     ResultLine r = result_begin(o->common.json);
     print_apart(&r, "", &d);
@@ -105,10 +101,10 @@ static int merge_adapter(const Options *o, Stored as) {
 
 static int interpolate(const Options *o, Stored as) {
     if (is_adapter(o->tuned)) bad_input("%s is an adapter: name it with --adapter", o->tuned);
-    Model *base = model_load(o->model, false), *tuned = model_load(o->tuned, false), *between = model_load(o->model, false);
-    model_interpolate(between, tuned, o->scale, o->model, o->tuned);
+    Model *base = model_load(o->base.model, false), *tuned = model_load(o->tuned, false), *between = model_load(o->base.model, false);
+    model_interpolate(between, tuned, o->scale, o->base.model, o->tuned);
     model_store(between, as);
-    Batch b = proof_text(o, &base->config);
+    Batch b = proof_text(o, base);
     Apart from = models_apart(base, between, &b), to = models_apart(tuned, between, &b);
     ResultLine r = result_begin(o->common.json);
     print_apart(&r, "base_", &from), print_apart(&r, "tuned_", &to);
@@ -130,7 +126,7 @@ static void check_out(const Options *o) {
     if (!os_exists(o->out)) return;
     if (!o->force) bad_input("%s exists: name another --out, or add --force to replace it", o->out);
     char *config = os_join(o->out, "config.json");
-    const char *const sources[] = {o->model, o->adapter, o->tuned};
+    const char *const sources[] = {o->base.model, o->base.adapter, o->tuned};
     for (int i = 0; i < 3; i++)
         if (sources[i] && !strcmp(sources[i], o->out)) bad_input("%s is what is merged: name another --out", o->out);
     if (!os_is_dir(o->out) || !os_exists(config)) bad_input("%s exists and is no model folder: --force does not replace it; name another --out", o->out);
@@ -141,16 +137,13 @@ int cmd_merge(int argc, char **argv) {
     static const char *const dtypes[] = {"f32", "f16", "bf16"};
     Options o = {.scale = 1, .dtype = "f32", .max_diff = 0.01, .common = {.seed = 1}};
     Flag flags[] = {
-        {"--model", FLAG_MODEL, EXECUTION, &o.model, 0, 0, "DIR", "the base: a model folder, or a llama2.c .bin", false},
-        {"--adapter", FLAG_TEXT, EXECUTION, &o.adapter, 0, 0, "DIR", "adapter on it, ours or PEFT's", false},
-        {"--tuned", FLAG_TEXT, EXECUTION, &o.tuned, 0, 0, "DIR", "instead: a model that was tuned from it; --scale lies between", false},
+        MODEL_FLAGS(o.base),
+        {"--tuned", FLAG_MODEL, EXECUTION, &o.tuned, 0, 0, "DIR", "instead: a model that was tuned from it; --scale lies between", false},
         {"--out", FLAG_TEXT, EXECUTION, &o.out, 0, 0, "DIR", "model folder to write; must not exist", false},
         {"--scale", FLAG_REAL, DEFINING, &o.scale, -10, 10, "X", "part of the way from the base: 0 is the base, 1 all of it", false},
         {"--dtype", FLAG_TEXT, DEFINING, &o.dtype, 0, 0, "NAME", "of the weights written: f32, bf16 or f16", false},
         {"--text", FLAG_TEXT, EXECUTION, &o.text, 0, 0, "FILE", "what adapter and merged weights are compared on: its first 2048 tokens", false},
         {"--max-diff", FLAG_REAL, EXECUTION, &o.max_diff, 0, 1e9, "X", "greatest difference of a logit; in 16 bits 1 unless given", false},
-        {"--tokenizer", FLAG_TEXT, EXECUTION, &o.tokenizer, 0, 0, "PATH", "when the model folder holds none", false},
-        {"--other-base", FLAG_SWITCH, EXECUTION, &o.other_base, 0, 0, NULL, "the adapter may have been trained on another model", false},
         {"--force", FLAG_SWITCH, EXECUTION, &o.force, 0, 0, NULL, "replace a model in --out", false},
         COMMON_FLAGS(o.common)};
     Command c = {.name = "merge", .summary = "adapter into weights, or part of the way from a base to a tuned model",
@@ -159,13 +152,13 @@ int cmd_merge(int argc, char **argv) {
                             "finetune merge --model demo-out/base --tuned tuned --scale 0.5 --out between"};
     if (!cli_parse(&c, argc, argv, 0)) return 0;
     cli_need(&c, "--model"), cli_need(&c, "--out");
-    if (!o.adapter == !o.tuned) bad_input("merge needs --adapter DIR, or --tuned DIR: one of them");
+    if (!o.base.adapter == !o.tuned) bad_input("merge needs --adapter DIR, or --tuned DIR: one of them");
     if (o.tuned && cli_given(&c, "--max-diff")) bad_input("--max-diff is for an adapter: what lies between two models equals neither");
     Stored as = (Stored)cli_choice("--dtype", o.dtype, dtypes, 3);
     if (as != STORED_REAL && !cli_given(&c, "--max-diff")) o.max_diff = 1;
     check_out(&o);
     cli_threads(&o.common);
-    int code = o.adapter ? merge_adapter(&o, as) : interpolate(&o, as);
+    int code = o.base.adapter ? merge_adapter(&o, as) : interpolate(&o, as);
     print_out(&o);
     return code;
 }
