@@ -193,13 +193,14 @@ static int check_grad(int argc, char **argv) {
 
 int cmd_check(int argc, char **argv) {
     static const struct { const char *name; int (*run)(int, char **); } checks[] = {{"hash", check_hash}, {"logits", check_logits},
-        {"grad", check_grad}, {"data", check_data}};
+        {"grad", check_grad}, {"data", check_data}, {"fisher", check_fisher}};
     for (size_t i = 0; argc && i < sizeof checks / sizeof *checks; i++)
         if (!strcmp(argv[0], checks[i].name)) return checks[i].run(argc - 1, argv + 1);
     bool help = argc && (!strcmp(argv[0], "--help") || !strcmp(argv[0], "-h"));
     if (!help) bad_input("check what? finetune check hash PATH…, check logits --model DIR …, check grad --model DIR …, check data FILE --model DIR");
     out_text("finetune check: look inside\n\n  hash PATH…    SHA-256 of files, folders or tensors\n  logits        logits of rows of token ids, to a file\n"
              "  grad          every gradient, to a file; or against central differences\n"
-             "  data FILE…    rows token by token, what is learned of them, what is wrong with them\n\nexample:\n  finetune check grad --help\n");
+             "  data FILE…    rows token by token, what is learned of them, what is wrong with them\n"
+             "  fisher        how much each weight matters to what the model says, for train --ewc\n\nexample:\n  finetune check grad --help\n");
     return 0;
 }

@@ -6,6 +6,7 @@
 #include "lora.h"
 #include "metric.h"
 #include "opening.h"
+#include "remedy.h"
 #include "train.h"
 #include "weights.h"
 
@@ -14,6 +15,7 @@
 
 typedef struct {
     TrainFlags train;
+    RemedyFlags remedies;
     const char *model, *tokenizer, *data, *valid, *out, *map, *template, *system, *loss, *longer, *freeze;
     const char *adapter, *targets, *train_embeddings;
     const char *dtype, *test, *metric;
@@ -81,6 +83,8 @@ typedef struct {
     bool split;                       /* held was taken out of train */
     size_t rows_read;
     char data_hash[65], valid_hash[65], test_hash[65];
+    LossKind loss;
+    RemedyInputs remedies;
 } Inputs;
 
 static Examples *read_rows(Rows *rows, const Inputs *in, size_t ctx, LongRows longer) {
@@ -115,6 +119,13 @@ static void hold_out(Inputs *in, const Options *o) {
 /* The file for a part: the data itself, or the part of a folder. */
 static char *part_path(const char *path, const char *part) { return os_exists(path) && os_is_dir(path) ? rows_part(path, part) : NULL; }
 
+/* Of the longest row that is taken whole. */
+static size_t context(const Options *o, const Model *m) {
+    size_t ctx = m->config.ctx;
+    if (o->ctx > ctx) bad_input("--ctx %zu is longer than the model's context of %zu", o->ctx, ctx);
+    return o->ctx ? o->ctx : ctx > LONGEST_ROW ? LONGEST_ROW : ctx;
+}
+
 static Inputs read_inputs(const Options *o, const Model *m, Tokenizer *tok) {
     static const char *const losses[] = {"completions", "all"}, *const longs[] = {"cut", "skip", "refuse"};
     Inputs in = {0};
@@ -130,10 +141,8 @@ static Inputs read_inputs(const Options *o, const Model *m, Tokenizer *tok) {
         bad_input("%s holds no tokenizer: name one with --tokenizer, or give rows of input_ids", o->model);
     if (tok) in.chat = chat_choose(o->template, o->system, str_ends(o->model, ".bin") ? NULL : o->model, rows_kind(in.rows), first->strings, tok, &in.why);
     in.encoder = encoder_new(tok, in.chat, loss, m->config.vocab);
-    size_t ctx = m->config.ctx;
-    if (o->ctx > ctx) bad_input("--ctx %zu is longer than the model's context of %zu", o->ctx, ctx);
-    if (o->ctx) ctx = o->ctx;
-    else if (ctx > LONGEST_ROW) ctx = LONGEST_ROW;
+    size_t ctx = context(o, m);
+    in.loss = loss;
     in.train = read_rows(in.rows, &in, ctx, longer);
     in.rows_read = in.train->count;
     if (!in.train->count) bad_input("%s: no row with anything to learn from; see finetune check data", o->data);
@@ -181,10 +190,12 @@ static Buf settings_text(const Options *o, const Command *c, const Inputs *in, c
     jw_object(&w, "inputs");
     base_hash(o->model, hex);
     jw_string(&w, "model", hex);
-    if (o->adapter) (os_is_dir(o->adapter) ? hash_folder : hash_file)(o->adapter, hex), jw_string(&w, "adapter", hex);
+    if (o->adapter) hash_path(o->adapter, hex), jw_string(&w, "adapter", hex);
     jw_string(&w, "data", in->data_hash);
     if (in->valid_rows) jw_string(&w, "valid", in->valid_hash);
     if (in->test) jw_string(&w, "test", in->test_hash);
+    if (*in->remedies.replay_hash) jw_string(&w, "replay", in->remedies.replay_hash);
+    if (*in->remedies.ewc_hash) jw_string(&w, "ewc", in->remedies.ewc_hash);
     jw_end_object(&w);
     jw_object(&w, "model");
     jw_uint(&w, "parameters", model_parameters(m)), jw_uint(&w, "trainable", model_trainable(m));
@@ -208,7 +219,8 @@ static void print_plan(const Options *o, const Command *c, const Inputs *in, con
     fprintf(stderr, "\ntrain: %s; template %s%s%s%s\n", rows_kind_name(rows_kind(in->rows)), in->chat ? chat_name(in->chat) : "none", in->why ? " (" : "",
             in->why ? in->why : "", in->why ? ")" : "");
     fprintf(stderr, "train: %zu rows, %zu held out; longest %zu tokens; %.1f %% of the tokens are learned; %zu steps an epoch\n", e->count,
-            in->held ? in->held->count : 0, e->longest, 100 * (double)e->learned / (double)e->tokens, (e->count + t->batch - 1) / t->batch);
+            in->held ? in->held->count : 0, e->longest, 100 * (double)e->learned / (double)e->tokens,
+            ((size_t)((double)e->count / (1 - t->remedies.share)) + t->batch - 1) / t->batch);
     if (e->empty) fprintf(stderr, "train: %zu rows have nothing to learn and are left out, the first on line %zu\n", e->empty, e->empty_line);
     if (e->too_long) fprintf(stderr, "train: %zu rows were too long (--long %s), the first on line %zu\n", e->too_long, o->longer, e->too_long_line);
     fprintf(stderr, "train: %.0f MB of memory\n", (double)training_bytes(t) / 1e6);
@@ -268,6 +280,8 @@ static int train(Options *o, const Command *c, int argc, char **argv) {
     if (!in.held && strcmp(o->metric, "loss")) bad_input("--metric %s needs held-out rows: give --valid FILE or a fraction", o->metric);
     Metric *metric = in.held ? metric_new(o->metric, in.held, tok) : NULL, *tested = in.test ? metric_new(o->metric, in.test, tok) : NULL;
     if (metric) t.metric = metric->name, t.measure = measure, t.measured = metric;
+    in.remedies = remedies_open(&t.remedies, &o->remedies, c, &(ModelFlags){o->model, o->tokenizer, o->adapter, o->other_base}, m, tok, context(o, m),
+                                in.loss, o->template, o->system, (uint32_t)o->train.common.seed);
     training_settings(&t, &o->train);
     model_alloc_training(m, true);
     training_minutes(&t, &o->train, o->out);
@@ -281,6 +295,7 @@ static int train(Options *o, const Command *c, int argc, char **argv) {
     Buf settings = settings_text(o, c, &in, m, longest);
     Run *run = run_open(o->out, &settings, o->train.resume, o->train.force);
     if (in.split) write_held_out(&in, o->out);
+    remedies_save(&in.remedies, o->out);
     if (in.chat && (rows_kind(in.rows) != ROWS_IDS)) chat_save(in.chat, tok, o->out);
     int code = training_run(&t, run, argc, argv);
     if (code == 0 && !o->train.stop_at && in.test) report_test(o, run, &t, tested, in.test);
@@ -293,6 +308,7 @@ int cmd_train(int argc, char **argv) {
     Options o = {.train = {.schedule = "cosine", .order = "shuffle", .warmup = "5%", .lr = 2e-5, .beta1 = 0.9, .beta2 = 0.999,
         .eps = 1e-8, .clip = 1, .batch = 8,
                            .common = {.seed = 1}},
+                 .remedies = {.replay_ratio = 0.5, .self_tokens = 256},
                  .dtype = "f32", .metric = "loss", .loss = "completions", .longer = "cut", .targets = "all-linear", .rank = 16, .alpha = 32, .patience = 3};
     Flag flags[] = {
         {"--model", FLAG_MODEL, EXECUTION, &o.model, 0, 0, "DIR", "model folder, or a llama2.c .bin", false},
@@ -323,7 +339,7 @@ int cmd_train(int argc, char **argv) {
         {"--dtype", FLAG_TEXT, DEFINING, &o.dtype, 0, 0, "NAME", "of the weights in --out: f32, f16, bf16, or source: as --model has them", false},
         {"--patience", FLAG_SIZE, DEFINING, &o.patience, 0, 1000000, "N", "evaluations without a better one before it stops; 0: to the end", false},
         {"--find-lr", FLAG_SWITCH, EXECUTION, &o.find_lr, 0, 0, NULL, "train nothing: try rising rates and say which looks good", false},
-        TRAIN_FLAGS(o.train)};
+        REMEDY_FLAGS(o.remedies), TRAIN_FLAGS(o.train)};
     Command c = {.name = "train", .summary = "fine-tune a model on rows: all weights, or an adapter",
         .usage = "--model DIR --data FILE --out DIR [--lora] [flags]",
                  .flags = flags, .count = sizeof flags / sizeof *flags,

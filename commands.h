@@ -16,7 +16,8 @@ int cmd_forget(int argc, char **argv);
 int cmd_report(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_version(int argc, char **argv);
-/* A part of check in a file of its own. */
+/* Parts of check in files of their own. */
 int check_data(int argc, char **argv);
+int check_fisher(int argc, char **argv);
 
 #endif

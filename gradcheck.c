@@ -27,7 +27,7 @@ double batch_gradients(Model *m, Pass *p, const Batch *b, size_t samples) {
     return sum / weight;
 }
 
-double gradcheck_param(Model *m, Pass *p, const Batch *b, Param *param, size_t elements, double *losses) {
+double gradcheck_loss(Model *m, Param *param, size_t elements, double (*loss)(void *), void *context) {
     size_t size = param_size(param), count = size < elements ? size : elements;
     double difference = 0, reference = 0;
     real *w = param->w;
@@ -41,7 +41,7 @@ double gradcheck_param(Model *m, Pass *p, const Batch *b, Param *param, size_t e
         for (int j = 0; j < 4; j++) {
             w[at] = (real)((double)kept + steps[j] * h);
             adapter_refresh_rows(m); /* but not DoRA's norms, which count as constants */
-            f[j] = batch_loss(m, p, b, losses);
+            f[j] = loss(context);
         }
         w[at] = kept;
         adapter_refresh_rows(m);
@@ -49,4 +49,21 @@ double gradcheck_param(Model *m, Pass *p, const Batch *b, Param *param, size_t e
         difference += d * d, reference += numeric * numeric;
     }
     return reference > 0 ? d_sqrt(difference / reference) : d_sqrt(difference);
+}
+
+typedef struct {
+    Model *m;
+    Pass *p;
+    const Batch *b;
+    double *losses;
+} Mean;
+
+static double mean_loss(void *context) {
+    const Mean *c = context;
+    return batch_loss(c->m, c->p, c->b, c->losses);
+}
+
+double gradcheck_param(Model *m, Pass *p, const Batch *b, Param *param, size_t elements, double *losses) {
+    Mean mean = {m, p, b, losses};
+    return gradcheck_loss(m, param, elements, mean_loss, &mean);
 }

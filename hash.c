@@ -72,3 +72,5 @@ void hash_folder(const char *dir, char hex[65]) {
     sha256_end(&sha, digest);
     sha256_hex(digest, hex);
 }
+
+void hash_path(const char *path, char hex[65]) { (os_is_dir(path) ? hash_folder : hash_file)(path, hex); }

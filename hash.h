@@ -12,5 +12,7 @@ void hash_file(const char *path, char hex[65]);
  * prints it. Left out, at any depth: what differs between two equal runs (timing.jsonl, checkpoints/) and what does not last
  * (*.lock, and anything with ".tmp-" in its name). A folder without any file is refused. */
 void hash_folder(const char *dir, char hex[65]);
+/* Either, as it comes. */
+void hash_path(const char *path, char hex[65]);
 
 #endif

@@ -109,6 +109,7 @@ Param *model_find(const Model *m, const char *name);
 
 typedef struct {
     size_t row, length;               /* rows [row, row + length) of the batch */
+    bool distilled;                   /* each of its tokens is held to the teacher's distribution */
 } Segment;
 
 typedef struct {
@@ -126,7 +127,10 @@ void batch_add(Batch *b, const int32_t *ids, const int32_t *targets, const float
 /* The keys of all rows from `first` on: the sample's number in the endless concatenation of epochs, and their place in the sample.
  * Dropout, which takes place only where a batch has keys, is a function of seed, step and key. */
 void batch_key(Batch *b, size_t first, uint64_t sample);
-/* Appends segment i of another batch, with its keys, seed and step. */
+/* Marks the segments from `first` on as distilled; and the number of tokens in segments so marked. */
+void batch_distil(Batch *b, size_t first);
+size_t batch_distilled(const Batch *b);
+/* Appends segment i of another batch, with its keys, mark, seed and step. */
 void batch_add_segment(Batch *b, const Batch *from, size_t i);
 void batch_clear(Batch *b);
 void batch_free(Batch *b);
@@ -151,6 +155,11 @@ void model_loss(const Model *m, Pass *p, const Batch *b, double *losses);
  * of the whole batch). first: this micro-batch begins the step's gradient chains. After the last: model_finish_gradients.
  * Adds each supervised token's weight * -log p to *loss_sum, one double chain over the tokens. */
 void model_step(Model *m, Pass *p, const Batch *b, double scale, bool first, double *loss_sum);
+/* Distillation: from now on model_step adds the gradient of scale * Σ KL(teacher‖model) over the tokens of distilled segments (scale: weight /
+ * their number in the whole batch), after the gradient of the token's own loss where it has one, and adds Σ KL to *kl_sum. forward: a pass of the
+ * teacher without backward, with room for as many tokens. teacher m itself: m without its adapter. NULL: no more. */
+void model_teach(Model *m, Pass *p, Model *teacher, Pass *forward, double scale, double *kl_sum);
+size_t teacher_bytes(const Model *m, size_t tokens);   /* its room inside the pass */
 /* ids: all input ids of the step's batch, over every micro-batch; before the first micro-batch. */
 void model_begin_gradients(Model *m, Pass *p, const int32_t *ids, size_t count);
 void model_finish_gradients(Model *m, Pass *p);

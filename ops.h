@@ -52,4 +52,7 @@ double cross_entropy_row(real *logits, size_t V, size_t target, real weight);
 /* The loss alone. */
 double cross_entropy_loss(const real *logits, size_t V, size_t target);
 
+/* dz += weight times the gradient of KL(teacher‖model) of one row; z: the model's logits, teacher: the teacher's. Returns the KL in nats. */
+double kl_row(real *dz, const real *z, const real *teacher, size_t V, real weight);
+
 #endif

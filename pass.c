@@ -120,8 +120,7 @@ static void carve(Arena *a, Pass *p, const Model *m, size_t N, bool backward, bo
     p->attention = take_real(a, threads * attention_scratch(p->keys, c->head_dim));
     p->blocks = take(a, N, sizeof *p->blocks);
     p->position = take(a, N, sizeof *p->position);
-    p->head_rows = HEAD_BLOCK / c->vocab < 16 ? 16 : HEAD_BLOCK / c->vocab > 256 ? 256 : HEAD_BLOCK / c->vocab;
-    if (p->head_rows > N) p->head_rows = N;
+    p->head_rows = head_rows(c->vocab) < N ? head_rows(c->vocab) : N;
     p->logits = take_real(a, p->head_rows * c->vocab);
     p->rows = take_real(a, p->head_rows * c->dim);
     p->supervised = take(a, N, sizeof *p->supervised);
@@ -174,6 +173,7 @@ Pass *pass_new(const Model *m, size_t tokens, bool backward, bool recompute) {
 
 void pass_free(Pass *p) {
     if (!p) return;
+    teacher_free(&p->teacher);
     mem_free(p->memory), mem_free(p->embed), mem_free(p);
 }
 
@@ -294,10 +294,21 @@ void batch_key(Batch *b, size_t first, uint64_t sample) {
     for (size_t n = first; n < b->tokens; n++) b->keys[n] = sample << 32 | (uint32_t)(n - first);
 }
 
+void batch_distil(Batch *b, size_t first) {
+    for (size_t i = first; i < b->segment_count; i++) b->segments[i].distilled = true;
+}
+
+size_t batch_distilled(const Batch *b) {
+    size_t tokens = 0;
+    for (size_t i = 0; i < b->segment_count; i++) tokens += b->segments[i].distilled ? b->segments[i].length : 0;
+    return tokens;
+}
+
 void batch_add_segment(Batch *b, const Batch *from, size_t i) {
     Segment s = from->segments[i];
     size_t row = b->tokens;
     batch_add(b, from->ids + s.row, from->targets + s.row, from->weights + s.row, s.length);
+    b->segments[b->segment_count - 1].distilled = s.distilled;
     b->seed = from->seed, b->step = from->step;
     if (!from->keys) return;
     if (!b->keys) b->keys = mem_new(b->token_room, sizeof *b->keys);
@@ -354,10 +365,13 @@ void model_logits(const Model *m, const Pass *p, size_t row, size_t n, real *log
 
 /* ---- the head and the loss: logits live for head_rows supervised tokens at a time ---- */
 
-static size_t find_supervised(Pass *p, const Batch *b) {
+static bool is_supervised(const Batch *b, size_t n) { return b->weights[n] != 0 && b->targets[n] >= 0; }
+
+/* taught: those that are held to the teacher's too. */
+static size_t find_supervised(Pass *p, const Batch *b, bool taught) {
     size_t count = 0;
     for (size_t n = 0; n < b->tokens; n++)
-        if (b->weights[n] != 0 && b->targets[n] >= 0) p->supervised[count++] = n;
+        if (is_supervised(b, n) || (taught && teacher_has(p, n))) p->supervised[count++] = n;
     return count;
 }
 
@@ -366,7 +380,7 @@ static void gather(real *out, const real *x, const size_t *rows, size_t count, s
 }
 
 void model_loss(const Model *m, Pass *p, const Batch *b, double *losses) {
-    size_t C = m->config.dim, V = m->config.vocab, count = find_supervised(p, b);
+    size_t C = m->config.dim, V = m->config.vocab, count = find_supervised(p, b, false);
     for (size_t start = 0; start < count; start += p->head_rows) {
         size_t n = count - start < p->head_rows ? count - start : p->head_rows;
         gather(p->rows, p->final, p->supervised + start, n, C);
@@ -387,8 +401,8 @@ static void head_rows_backward(const Model *m, Pass *p, const TrainedRows *t, si
 }
 
 /* Loss, head gradient, and dh of the final norm's output. */
-static void head_step(const Model *m, Pass *p, const Batch *b, double scale, Start start_chain, double *sum) {
-    size_t C = m->config.dim, V = m->config.vocab, count = find_supervised(p, b);
+static void head_step(Model *m, Pass *p, const Batch *b, double scale, Start start_chain, double *sum) {
+    size_t C = m->config.dim, V = m->config.vocab, count = find_supervised(p, b, true);
     Linear head = m->head;
     const TrainedRows *rows_alone = m->config.tied ? &m->tok_rows : &m->head_rows;
     bool some = rows_alone->rows && rows_alone->rows->g, below = p->lowest <= place_of(m->config.layers, 0);
@@ -400,10 +414,13 @@ static void head_step(const Model *m, Pass *p, const Batch *b, double scale, Sta
         const size_t *rows = p->supervised + start;
         gather(p->rows, p->final, rows, n, C);
         linear_forward(p->logits, V, p->rows, C, &head, n, NULL);
+        if (p->teacher.model) teacher_logits(m, p, rows, n);
         PARALLEL_FOR(n * V > WORTH_THREADS)
         for (size_t i = 0; i < n; i++) {
-            real weight = (real)((double)b->weights[rows[i]] * scale);
-            p->losses[start + i] = cross_entropy_row(p->logits + i * V, V, (size_t)b->targets[rows[i]], weight);
+            real weight = (real)((double)b->weights[rows[i]] * scale), *row = p->logits + i * V;
+            if (is_supervised(b, rows[i])) p->losses[start + i] = cross_entropy_row(row, V, (size_t)b->targets[rows[i]], weight);
+            else memset(row, 0, V * sizeof *row), p->losses[start + i] = 0;
+            if (p->teacher.model) teacher_row(p, row, V, rows[i], i);
         }
         linear_backward_weights(p->logits, V, p->rows, C, &head, n, start ? CONTINUE : start_chain);
         if (some) head_rows_backward(m, p, rows_alone, n, start ? CONTINUE : start_chain);
@@ -411,7 +428,9 @@ static void head_step(const Model *m, Pass *p, const Batch *b, double scale, Sta
         linear_backward_dx(p->drows, C, p->logits, V, &head, n, BEGIN);
         for (size_t i = 0; i < n; i++) memcpy(p->dh + rows[i] * C, p->drows + i * C, C * sizeof *p->dh);
     }
-    for (size_t i = 0; i < count; i++) *sum += (double)b->weights[p->supervised[i]] * p->losses[i];
+    for (size_t i = 0; i < count; i++)
+        if (is_supervised(b, p->supervised[i])) *sum += (double)b->weights[p->supervised[i]] * p->losses[i];
+    if (p->teacher.model) teacher_sum(p, b);
 }
 
 /* ---- backward ---- */
@@ -505,6 +524,7 @@ void model_step(Model *m, Pass *p, const Batch *b, double scale, bool first, dou
     const Config *c = &m->config;
     Start step = first ? BEGIN : CONTINUE;
     assert(p->backward);
+    if (p->teacher.model) teacher_forward(m, p, b);
     model_forward(m, p, b);
     head_step(m, p, b, scale, step, loss_sum);
     memset(p->dx, 0, b->tokens * c->dim * sizeof *p->dx);

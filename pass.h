@@ -18,6 +18,23 @@ typedef struct {
     real *raw, *rstd_heads;           /* norms of heads: q and k as they were, and 1/deviation of each head; else empty */
 } Kept;
 
+/* Rows of logits that live at a time. */
+static inline size_t head_rows(size_t vocab) {
+    size_t rows = HEAD_BLOCK / vocab;
+    return rows < 16 ? 16 : rows > 256 ? 256 : rows;
+}
+
+/* Distillation: whose distribution is imitated, and room for a block of its logits. Of each token of the batch: its row in the teacher's pass. */
+typedef struct {
+    Model *model;                     /* NULL: none */
+    Pass *forward;
+    double scale, *sum, *losses;      /* losses [tokens]: KL of each token of the batch */
+    Batch batch;                      /* the distilled segments alone */
+    size_t *row_of;                   /* [tokens]; SIZE_MAX: not distilled */
+    size_t *place;                    /* [head_rows]: of a block's rows, their place in logits */
+    real *kept, *logits, *rows;       /* [head_rows, V] the model's logits, [head_rows, V] the teacher's, [head_rows, C] */
+} Teacher;
+
 struct Pass {
     size_t tokens, keys;              /* capacity: tokens at once, longest segment */
     bool backward, recompute;
@@ -40,7 +57,20 @@ struct Pass {
     real *embed;                      /* gradient of just those rows of the embedding */
     size_t embed_rows;
     real *columns;                    /* the columns of a block of dlogits whose head rows are trained alone */
+    Teacher teacher;
 };
+
+/* ---- distil.c ---- */
+/* The teacher reads the batch's distilled segments. */
+void teacher_forward(Model *m, Pass *p, const Batch *b);
+static inline bool teacher_has(const Pass *p, size_t token) { return p->teacher.model && p->teacher.row_of[token] != SIZE_MAX; }
+/* The teacher's logits of those of the n tokens that are distilled; the model's, which stand in p->logits, are kept. */
+void teacher_logits(Model *m, Pass *p, const size_t *tokens, size_t n);
+/* Adds to row i of a block of dlogits what the teacher asks of the token. */
+void teacher_row(Pass *p, real *dlogits, size_t V, size_t token, size_t i);
+/* Adds the batch's KL, token by token. */
+void teacher_sum(Pass *p, const Batch *b);
+void teacher_free(Teacher *t);
 
 Pass *pass_new_keys(const Model *m, size_t tokens, bool backward, bool recompute, size_t keys);
 void embed(const Model *m, Pass *p, const int32_t *ids, size_t N);

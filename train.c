@@ -26,6 +26,12 @@ static size_t parse_warmup(const char *text, size_t steps) {
     return percent ? (size_t)(x / 100 * (double)steps + 0.5) : (size_t)x;
 }
 
+/* Tokens of the longest sample. */
+static size_t longest(const Training *t) {
+    const Source *replay = &t->remedies.replay;
+    return replay->samples && replay->longest > t->source.longest ? replay->longest : t->source.longest;
+}
+
 void training_settings(Training *t, TrainFlags *f) {
     static const char *const schedules[] = {"constant", "linear", "cosine", "wsd"}, *const orders[] = {"file", "shuffle"};
     size_t batch = f->batch;
@@ -35,7 +41,7 @@ void training_settings(Training *t, TrainFlags *f) {
     if (f->min_lr > f->lr) bad_input("--min-lr is above --lr");
     t->end = UINT64_MAX;
     if (f->epochs > 0) {
-        t->end = (uint64_t)(f->epochs * (double)t->source.samples + 0.5);
+        t->end = (uint64_t)(f->epochs * (double)t->source.samples / (1 - t->remedies.share) + 0.5);
         f->steps = (size_t)((t->end + batch - 1) / batch);
     }
     if (!f->steps && !(f->minutes > 0)) bad_input("--epochs and --steps leave nothing to do");
@@ -47,59 +53,95 @@ void training_settings(Training *t, TrainFlags *f) {
     t->batch = batch, t->micro_batch = f->micro_batch, t->recompute = f->recompute;
     t->eval_every = f->eval_every, t->save_every = f->save_every ? f->save_every : f->eval_every, t->stop_at = f->stop_at;
     t->seed = (uint32_t)f->common.seed;
-    if (!t->micro_batch) t->micro_batch = t->source.longest < TRAIN_TOKENS ? TRAIN_TOKENS / t->source.longest : 1;
+    if (!t->micro_batch) t->micro_batch = longest(t) < TRAIN_TOKENS ? TRAIN_TOKENS / longest(t) : 1;
     if (t->micro_batch > batch) t->micro_batch = batch;
 }
 
-static size_t pass_tokens(const Training *t) { return t->micro_batch * t->source.longest; }
+static size_t pass_tokens(const Training *t) { return t->micro_batch * longest(t); }
+
+static size_t weight_bytes(const Model *m) {
+    size_t bytes = 0;
+    for (size_t i = 0; i < m->count; i++) bytes += param_size(m->params[i]) * (m->params[i]->stored == STORED_REAL ? sizeof(real) : 2);
+    return bytes;
+}
 
 size_t training_bytes(const Training *t) {
-    size_t weights = 0, training = 0;
+    const Remedies *r = &t->remedies;
+    size_t bytes = weight_bytes(t->model) + pass_bytes(t->model, pass_tokens(t), true, t->recompute);
     for (size_t i = 0; i < t->model->count; i++) {
         const Param *p = t->model->params[i];
-        weights += param_size(p) * (p->stored == STORED_REAL ? sizeof(real) : 2);
-        if (!p->frozen) training += param_size(p) * (3 * sizeof(real) + (p->rank == 1 ? sizeof(double) : 0));
+        if (!p->frozen) bytes += param_size(p) * (3 * sizeof(real) + (p->rank == 1 ? sizeof(double) : 0));
     }
-    return weights + training + pass_bytes(t->model, pass_tokens(t), true, t->recompute);
+    if (r->teacher) bytes += pass_bytes(r->teacher, pass_tokens(t), false, false) + teacher_bytes(t->model, pass_tokens(t));
+    if (r->teacher && r->teacher != t->model) bytes += weight_bytes(r->teacher);
+    return bytes + (r->penalty ? penalty_bytes(r->penalty) : 0);
 }
 
 /* ---- one update ---- */
 
 Loop loop_begin(Training *t) {
     Loop l = {.t = t};
+    Remedies *r = &t->remedies;
     l.pass = pass_new(t->model, pass_tokens(t), true, t->recompute);
+    if (r->teacher) l.teacher = pass_new(r->teacher, pass_tokens(t), false, false);
     l.order = order_new(t->source.samples, t->seed, t->shuffle);
+    if (r->replay.samples) l.replayed = order_new(r->replay.samples, t->seed + 1, t->shuffle);
     l.first_segment = mem_new(t->batch + 1, sizeof *l.first_segment);
     return l;
 }
 
 void loop_end(Loop *l) {
-    pass_free(l->pass), order_free(&l->order), batch_free(&l->batch), batch_free(&l->part), mem_free(l->first_segment);
+    pass_free(l->pass), pass_free(l->teacher), order_free(&l->order), order_free(&l->replayed);
+    batch_free(&l->batch), batch_free(&l->part), mem_free(l->first_segment);
+}
+
+/* How many of the first i samples are replayed. */
+static uint64_t replays(const Remedies *r, uint64_t i) { return (uint64_t)((double)i * r->share); }
+
+/* Sample i of the endless sequence, marked when it is to be distilled; a replayed sample that is distilled is not learned itself. */
+static void add_sample(Loop *l, uint64_t i, bool replayed) {
+    const Remedies *r = &l->t->remedies;
+    Batch *b = &l->batch;
+    size_t first = b->segment_count, row = b->tokens;
+    uint64_t before = replays(r, i);
+    if (replayed) r->replay.add(r->replay.self, order_sample(&l->replayed, before), b);
+    else l->t->source.add(l->t->source.self, order_sample(&l->order, i - before), b);
+    batch_key(b, row, i);
+    if (!(r->kl > 0) || r->kl_replay != replayed) return;
+    batch_distil(b, first);
+    for (size_t n = row; replayed && n < b->tokens; n++) b->targets[n] = -1;
 }
 
 /* The samples of step k (from 0); returns how many. */
 static size_t gather_batch(Loop *l, size_t k) {
     const Training *t = l->t;
+    const Remedies *r = &t->remedies;
     uint64_t from = (uint64_t)k * t->batch, to = from + t->batch < t->end ? from + t->batch : t->end;
+    bool apart = r->kl > 0 && r->kl_replay;
+    size_t count = 0;
     batch_clear(&l->batch);
-    for (uint64_t i = from; i < to; i++) {
-        size_t first = l->batch.tokens;
-        l->first_segment[i - from] = l->batch.segment_count;
-        t->source.add(t->source.self, order_sample(&l->order, i), &l->batch);
-        batch_key(&l->batch, first, i);
+    for (int last = 0; last < 2; last++) {
+        for (uint64_t i = from; i < to; i++) {
+            bool replayed = r->replay.samples && replays(r, i + 1) > replays(r, i);
+            if (last != (apart && replayed)) continue;
+            l->first_segment[count++] = l->batch.segment_count;
+            add_sample(l, i, replayed);
+        }
     }
     l->batch.seed = t->seed, l->batch.step = k;
-    l->first_segment[to - from] = l->batch.segment_count;
-    return (size_t)(to - from);
+    l->first_segment[count] = l->batch.segment_count;
+    return count;
 }
 
 double loop_gradients(Loop *l, size_t k, double *weight) {
     Training *t = l->t;
+    const Remedies *r = &t->remedies;
     const Batch *b = &l->batch;
-    size_t samples = gather_batch(l, k);
-    double sum = 0;
+    size_t samples = gather_batch(l, k), distilled = batch_distilled(b);
+    double sum = 0, kl = 0;
     *weight = batch_weight(b);
     if (!(*weight > 0)) bad_input("step %zu: its batch has no token to learn from: use a larger --batch, or look at the data", k + 1);
+    model_teach(t->model, l->pass, distilled ? r->teacher : NULL, l->teacher, distilled ? r->kl / (double)distilled : 0, &kl);
     model_begin_gradients(t->model, l->pass, b->ids, b->tokens);
     for (size_t i = 0; i < samples; i += t->micro_batch) {
         size_t end = i + t->micro_batch < samples ? i + t->micro_batch : samples;
@@ -108,6 +150,8 @@ double loop_gradients(Loop *l, size_t k, double *weight) {
         model_step(t->model, l->pass, &l->part, 1 / *weight, i == 0, &sum);
     }
     model_finish_gradients(t->model, l->pass);
+    l->kl = distilled ? kl / (double)distilled : 0;
+    l->penalty = r->penalty ? penalty_add(r->penalty, t->model) : 0;
     return sum / *weight;
 }
 
@@ -132,11 +176,14 @@ void training_result(const TrainFlags *f, const char *out) {
 
 /* ---- log lines ---- */
 
-static void log_step(Run *r, size_t step, double loss, double lr, double norm, size_t tokens) {
+static void log_step(Run *r, const Loop *l, size_t step, double loss, double norm, size_t tokens) {
+    const Remedies *remedies = &l->t->remedies;
     JsonWriter w = {0};
     jw_object(&w, NULL);
     jw_int(&w, "v", 1), jw_uint(&w, "step", step);
-    jw_float(&w, "loss", (float)loss), jw_float(&w, "lr", (float)lr), jw_float(&w, "grad_norm", (float)norm);
+    jw_float(&w, "loss", (float)loss), jw_float(&w, "lr", (float)optim_lr(&l->t->optim, step - 1)), jw_float(&w, "grad_norm", (float)norm);
+    if (remedies->kl > 0) jw_float(&w, "kl", (float)l->kl);
+    if (remedies->penalty) jw_float(&w, "penalty", (float)l->penalty);
     jw_uint(&w, "tokens", tokens);
     jw_end_object(&w);
     run_log(r, &w);
@@ -247,7 +294,7 @@ int training_run(Training *t, Run *run, int argc, char **argv) {
         if (!is_finite(loss) || !is_finite(norm)) stop_non_finite(t, s.step + 1, loss);
         optim_update(t->model, &t->optim, s.step, norm);
         s.tokens += (size_t)weight;
-        log_step(run, s.step + 1, loss, optim_lr(&t->optim, s.step), norm, s.tokens);
+        log_step(run, &l, s.step + 1, loss, norm, s.tokens);
         s.step++;
         progress_step(&progress, s.step, loss, l.batch.tokens);
         bool last = s.step == t->optim.steps, best = false;

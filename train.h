@@ -6,7 +6,22 @@
 #include "cli.h"
 #include "dataset.h"
 #include "optim.h"
+#include "penalty.h"
 #include "run.h"
+
+/* What keeps tuning from forgetting (remedy.h); all zero: nothing does.
+ *
+ * Replay: of the endless sequence of samples, place i is a sample of the earlier tasks where floor((i+1) share) > floor(i share), else one of
+ * the new task's; each of the two goes through its own epochs in its own order. So every batch has its share, and an epoch of n new samples
+ * has share/(1-share) n replayed ones. Distilled samples come last in a batch. */
+typedef struct {
+    Source replay;                    /* samples 0: none */
+    double share;                     /* of replay among all samples, below 1 */
+    double kl;                        /* weight of KL(base‖model); 0: none */
+    bool kl_replay;                   /* at every token of the replayed samples, which are then not learned themselves; else of the new ones */
+    Model *teacher;                   /* the base; the model itself: without its adapter */
+    const Penalty *penalty;           /* NULL: none */
+} Remedies;
 
 typedef struct {
     const char *stage;                /* for the progress line: "pretrain" */
@@ -28,6 +43,7 @@ typedef struct {
     Stored saved_as;                  /* how the published model holds its weights; checkpoints are always exact */
     uint32_t seed;
     size_t kept;                      /* set by training_run: the step that OUT holds */
+    Remedies remedies;
 } Training;
 
 /* Flags that every training command has; set the defaults before. */

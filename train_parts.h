@@ -6,10 +6,11 @@
 
 typedef struct {
     Training *t;
-    Pass *pass;
-    Order order;
+    Pass *pass, *teacher;             /* teacher NULL: no distillation */
+    Order order, replayed;
     Batch batch, part;
     size_t *first_segment;            /* [batch + 1] of each sample */
+    double kl, penalty;               /* of the last step: mean over the distilled tokens; and what was added to the loss by penalties */
 } Loop;
 
 Loop loop_begin(Training *t);

@@ -20,11 +20,13 @@ fp.h simd.h fp.c stats.h parallel.h
 base.h os.h base.c os_system.h os.c decimal.h json.h hash.h progress.h gguf.h
 unicode_data.h nfc_data.h unicode.h regex.h
 matmul.h kernel.h matmul.c ops.h attention.h
-linear.h model.h pattern.h lora.h model.c pass.h gradcheck.h merge.h optim.h
+linear.h model.h pattern.h lora.h model.c pass.h gradcheck.h merge.h optim.h penalty.h
 pretokenize.h tokenizer.h tokenizer_parts.h tokenizer.c
 weights.h hf.h gguf_model.h cli.h opening.h dataset.h jinja.h rows.h overlap.h chat.h chat_parts.h chat.c examples.h eval.h sample.h
+fisher.h material.h
 suite.h likelihood.h score.h metric.h
 run.h peft.h train.h train_parts.h
+remedy.h
 forget.h measure.h outcome.h trainer.h relearn.h sweep.h svg.h report.h
 tinystories/tinystories.h tinystories/world.h
 commands.h"
@@ -41,7 +43,7 @@ owner() {
     gguf_quant.c | gguf_write.c) echo gguf.h ;;
     gguf_*.c) echo gguf_model.h ;;
     mlx.c) echo peft.h ;;
-    decode.c) echo pass.h ;;
+    decode.c | distil.c) echo pass.h ;;
     train.c | trial.c) echo train_parts.h ;;
     rows_*.c) echo rows.h ;;
     report_*.c) echo report.h ;;
