@@ -46,7 +46,15 @@ static void put(Writer *w, const char *text, size_t n, bool control) {
 static void put_text(Writer *w, const char *text) { put(w, text, strlen(text), false); }
 static void put_control(Writer *w, const char *text) { put(w, text, strlen(text), true); }
 
-/* ---- turns ---- */
+/* ---- headers ---- */
+
+typedef struct {
+    const Message *items;
+    size_t count;
+} Messages;
+
+/* The template asks for the day on which it is rendered; without a clock it says this one, and so do we: the same bits every day. */
+#define DATES "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n"
 
 static void put_header(Writer *w, const Style *s, Role role, bool learn, bool learn_gap) {
     w->learn = learn;
@@ -59,14 +67,84 @@ static void put_header(Writer *w, const Style *s, Role role, bool learn, bool le
     put_text(w, s->gap);
 }
 
-static void put_turn(Writer *w, const Chat *c, const Message *m, bool header, bool gap, bool content, const ChatTokens *tokens) {
+/* ---- what Qwen3 makes of answers ---- */
+
+#define THINK "<think>"
+#define THOUGHT "</think>"
+#define EMPTY_THOUGHT THINK "\n\n" THOUGHT "\n\n"
+
+typedef struct {
+    const char *text;
+    size_t length;
+} Span;
+
+static Span strip_lines(Span s, bool front, bool back) {
+    while (front && s.length && *s.text == '\n') s.text++, s.length--;
+    while (back && s.length && s.text[s.length - 1] == '\n') s.length--;
+    return s;
+}
+
+/* Where `what` stands in s, the first time or the last; s.length: nowhere. */
+static size_t find(Span s, const char *what, bool last) {
+    size_t n = strlen(what), found = s.length;
+    for (size_t i = 0; i + n <= s.length; i++)
+        if (!memcmp(s.text + i, what, n)) {
+            found = i;
+            if (!last) break;
+        }
+    return found;
+}
+
+/* An answer is thought and content; without </think> it is content alone. The thought is what stands before the first </think> and behind
+ * the last <think> before that; the content what stands behind the last </think>. */
+static void take_apart(Span answer, Span *thought, Span *content) {
+    size_t first = find(answer, THOUGHT, false), last = find(answer, THOUGHT, true);
+    *thought = (Span){answer.text, 0}, *content = answer;
+    if (first == answer.length) return;
+    Span before = strip_lines((Span){answer.text, first}, false, true);
+    size_t begin = find(before, THINK, true), skip = begin < before.length ? begin + strlen(THINK) : 0;
+    *thought = strip_lines((Span){before.text + skip, before.length - skip}, true, false);
+    last += strlen(THOUGHT);
+    *content = strip_lines((Span){answer.text + last, answer.length - last}, true, false);
+}
+
+/* The last message of the user that is not a tool's answer; the last of all when there is none. */
+static size_t last_question(const Messages *all) {
+    static const char open[] = "<tool_response>", close[] = "</tool_response>";
+    for (size_t i = all->count; i-- > 0;) {
+        const Message *m = &all->items[i];
+        bool tool = m->length >= sizeof open - 1 && !memcmp(m->text, open, sizeof open - 1) && m->length >= sizeof close - 1 &&
+                    !memcmp(m->text + m->length - (sizeof close - 1), close, sizeof close - 1);
+        if (m->role == ROLE_USER && !tool) return i;
+    }
+    return all->count - 1;
+}
+
+static void put_answer(Writer *w, const Messages *all, size_t i) {
+    Span thought, content;
+    take_apart((Span){all->items[i].text, all->items[i].length}, &thought, &content);
+    if (i > last_question(all) && (i + 1 == all->count || thought.length)) {
+        put_text(w, THINK "\n");
+        thought = strip_lines(thought, true, true), content = strip_lines(content, true, false);
+        put(w, thought.text, thought.length, false);
+        put_text(w, "\n" THOUGHT "\n\n");
+    }
+    put(w, content.text, content.length, false);
+}
+
+/* ---- turns ---- */
+
+static void put_turn(Writer *w, const Chat *c, const Messages *all, size_t at, bool header, bool gap, bool content, const ChatTokens *tokens) {
     const Style *s = &chat_styles[c->style];
+    const Message *m = &all->items[at];
     const char *text = m->text;
     size_t n = m->length;
     if (s->trim) text_trim(&text, &n);
     put_header(w, s, m->role, header, header || (content && gap));
     w->learn = content;
-    put(w, text, n, false);
+    if (c->variant == VARIANT_DATED && m->role == ROLE_SYSTEM && !at) put_text(w, DATES);
+    if (c->variant == VARIANT_THINKING && m->role == ROLE_ASSISTANT) put_answer(w, all, at);
+    else put(w, text, n, false);
     put_control(w, s->end ? s->end : tokens->eos);
     put_text(w, s->after);
 }
@@ -114,10 +192,13 @@ void chat_render(const Chat *c, const Message *messages, size_t count, size_t co
     out->text.len = out->count = 0;
     buf_str(&out->text, "");
     if (c->bos == BOS_YES || (c->bos == BOS_AS_TOKENIZER && tokens->adds_bos)) put_control(&w, tokens->bos);
-    if (c->has_system && c->style != ALPACA && count && messages[0].role != ROLE_SYSTEM) {
-        Message system = {.role = ROLE_SYSTEM, .text = c->system, .length = strlen(c->system)};
-        if (c->style == PLAIN) w.learn = loss == LOSS_ALL, put_text(&w, c->system);
-        else put_turn(&w, c, &system, loss == LOSS_ALL, false, loss == LOSS_ALL, tokens);
+    const Messages all = {messages, count};
+    bool dated = c->variant == VARIANT_DATED;
+    if ((c->has_system || dated) && c->style != ALPACA && count && messages[0].role != ROLE_SYSTEM) {
+        const char *text = c->has_system ? c->system : "";
+        const Message system = {.role = ROLE_SYSTEM, .text = text, .length = strlen(text)};
+        if (c->style == PLAIN) w.learn = loss == LOSS_ALL, put_text(&w, text);
+        else put_turn(&w, c, &(const Messages){&system, 1}, 0, loss == LOSS_ALL, false, loss == LOSS_ALL, tokens);
     }
     for (size_t i = 0; i < count; i++) {
         const Message *m = &messages[i];
@@ -129,12 +210,13 @@ void chat_render(const Chat *c, const Message *messages, size_t count, size_t co
             w.learn = content;
             put(&w, m->text, m->length, false);
             if (m->role == ROLE_ASSISTANT) put_control(&w, tokens->eos);
-        } else put_turn(&w, c, m, header, c->learn_gap && completion >= count, content, tokens);
+        } else put_turn(&w, c, &all, i, header, c->learn_gap && completion >= count, content, tokens);
     }
     w.learn = false;
     if (!open || c->style == PLAIN) return;
     if (c->style == ALPACA) put_text(&w, "\n\n### Response:\n");
     else put_header(&w, s, ROLE_ASSISTANT, false, false);
+    if (c->variant == VARIANT_THINKING && c->no_thinking) put_text(&w, EMPTY_THOUGHT);
 }
 
 void rendering_free(Rendering *r) {
@@ -173,10 +255,15 @@ char *chat_missing(const Chat *c, const Tokenizer *t) {
 
 void chat_set_system(Chat *c, const char *text) {
     if (!text) return;
-    mem_free(c->system), mem_free(c->source);
-    c->source = NULL;
+    mem_free(c->system);
+    if (c->variant == VARIANT_NONE) mem_free(c->source), c->source = NULL; /* a variant's own program stays, behind one that adds this */
     c->has_system = strcmp(text, "none") != 0;
     c->system = c->has_system ? str_copy(text) : NULL;
+}
+
+bool chat_set_thinking(Chat *c, bool on) {
+    c->no_thinking = !on;
+    return c->variant == VARIANT_THINKING;
 }
 
 const char *chat_name(const Chat *c) { return chat_names[c->style]; }

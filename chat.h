@@ -33,6 +33,9 @@ void chat_free(Chat *c);
  * the template has it. */
 void chat_set_system(Chat *c, const char *text);
 const char *chat_name(const Chat *c);
+/* Of a template that knows thinking (Qwen3): false ends the prompt with an empty thought, as enable_thinking=False does. The others have
+ * none: false is returned. */
+bool chat_set_thinking(Chat *c, bool on);
 /* NULL: none. */
 const char *chat_system(const Chat *c);
 

@@ -5,6 +5,10 @@
 #include "chat.h"
 
 typedef enum { CHATML, LLAMA3, ZEPHYR, ALPACA, PLAIN } ChatStyle;
+/* Published templates that put something of their own into the turns of a style:
+ *     DATED     Llama 3.1 to 3.3: a system turn always, which begins with two dates
+ *     THINKING  Qwen3: an answer behind the last question has its <think> … </think> in front, earlier answers lose theirs */
+typedef enum { VARIANT_NONE, VARIANT_DATED, VARIANT_THINKING } Variant;
 typedef enum { BOS_NO, BOS_YES, BOS_AS_TOKENIZER } BosRule;
 
 typedef struct {
@@ -19,6 +23,8 @@ extern const Style chat_styles[CHAT_STYLES];
 struct Chat {
     ChatStyle style;
     BosRule bos;
+    Variant variant;
+    bool no_thinking;                 /* THINKING: an answer begins with an empty thought */
     bool has_system;                  /* one is put in front where there is none */
     char *system;                     /* alpaca: NULL is its own preamble */
     bool learn_gap;                   /* the line break in front of an answer is learned, too (TRL's reading of Qwen2.5's) */

@@ -76,8 +76,16 @@ static void put_plain_program(const Chat *c, Buf *b) {
     buf_str(b, "{{ message['content'] }}{% if message['role'] == 'assistant' %}{{ eos_token }}{% endif %}{% endfor %}");
 }
 
+/* In front of a variant's program: a system message where there is none. */
+static void put_default_system(const char *system, Buf *b) {
+    buf_str(b, "{% if messages[0]['role'] != 'system' %}{% set messages = [{'role': 'system', 'content': ");
+    jinja_quote(b, system);
+    buf_str(b, "}] + messages %}{% endif %}");
+}
+
 void chat_jinja(const Chat *c, bool adds_bos, Buf *out) {
     if (c->source) {
+        if (c->variant != VARIANT_NONE && c->has_system) put_default_system(c->system, out);
         buf_str(out, c->source);
         return;
     }
@@ -109,15 +117,24 @@ static const struct {
     ChatStyle style;
     BosRule bos;
     bool learn_gap;
+    Variant variant;
 } published[] = {
     /* Qwen2.5 (Instruct, base, Coder, Math), and the same with TRL's marks */
-    {"971635fe4d8fe4f20e08d2181ac75460bca92d27710e3a2d9729660e028296a3", CHATML, BOS_NO, true},
-    {"b22ca4e8aa1b194b80322c37cd5bc96c8eda23f5ae650f84a1b62e6a8a082c0d", CHATML, BOS_NO, true},
+    {"971635fe4d8fe4f20e08d2181ac75460bca92d27710e3a2d9729660e028296a3", CHATML, BOS_NO, true, VARIANT_NONE},
+    {"b22ca4e8aa1b194b80322c37cd5bc96c8eda23f5ae650f84a1b62e6a8a082c0d", CHATML, BOS_NO, true, VARIANT_NONE},
     /* Llama 3 (8B and 70B Instruct), and the same with TRL's marks */
-    {"c7557361e278e2e07037ee017a42bc1577abf84b4401f9760bed95a4a43b404f", LLAMA3, BOS_YES, false},
-    {"759881f23a24ff878cf362fa9346bd67553a679e49c70af8bca7eebef8d54eb2", LLAMA3, BOS_YES, false},
+    {"c7557361e278e2e07037ee017a42bc1577abf84b4401f9760bed95a4a43b404f", LLAMA3, BOS_YES, false, VARIANT_NONE},
+    {"759881f23a24ff878cf362fa9346bd67553a679e49c70af8bca7eebef8d54eb2", LLAMA3, BOS_YES, false, VARIANT_NONE},
     /* zephyr-7b, TinyLlama-1.1B-Chat */
-    {"f5141bda9821ef8e4440ed2be3dd5a4bf3e417ccab794ad48548cfa80b33c48b", ZEPHYR, BOS_NO, false},
+    {"f5141bda9821ef8e4440ed2be3dd5a4bf3e417ccab794ad48548cfa80b33c48b", ZEPHYR, BOS_NO, false, VARIANT_NONE},
+    /* Llama 3.1 and 3.3; Llama 3.2 */
+    {"2d26ecc2d693c7291491e575bc1925c6ffa5e3afad8567b83193eed968277f64", LLAMA3, BOS_YES, false, VARIANT_DATED},
+    {"0fa38437ee6ff8836f1789a1f55754044aec94f995bf939112b8158951b51d21", LLAMA3, BOS_YES, false, VARIANT_DATED},
+    /* Qwen3: as first published, and as it is now */
+    {"5e120121981247708c84f2ca244271b3c832c2041a90c480eadb4ba7c4eabf58", CHATML, BOS_NO, false, VARIANT_THINKING},
+    {"cd14c186bd347b95ba344a2c0ee98dc7a3d3cb38d31f2d322a4dfdb911ebf023", CHATML, BOS_NO, false, VARIANT_THINKING},
+    /* Qwen3 Instruct 2507, which does not think */
+    {"de99e1ee59f82fba34203d4de862989183c35444f315dfb469efc9447b480d24", CHATML, BOS_NO, false, VARIANT_NONE},
 };
 
 static char *find_bytes(const Buf *b, size_t from, const char *what, size_t n) {
@@ -197,18 +214,39 @@ static Chat *recognise_own(const Buf *form, bool system, bool bos) {
     return NULL;
 }
 
+/* The length of put_default_system's text in front of a program, and the message in it; 0: there is none. */
+static size_t default_system(const char *text, char **system) {
+    Buf ours = {0}, quoted = {0};
+    put_default_system("", &ours);
+    char *hole = strstr(ours.data, "'content': ") + strlen("'content': ''");
+    size_t before = (size_t)(hole - ours.data) - 1, at = before;
+    if (strncmp(text, ours.data, before)) return buf_free(&ours), 0;
+    while (text[at] && text[at] != '\'') at += text[at] == '\\' && text[at + 1] ? 2 : 1;
+    bool there = text[at] && !strncmp(text + at, hole - 1, strlen(hole - 1));
+    for (size_t i = before; there && i < at; i++) {
+        bool escape = text[i] == '\\';
+        i += escape;
+        buf_char(&quoted, escape && text[i] == 'n' ? '\n' : escape && text[i] == 'r' ? '\r' : text[i]);
+    }
+    size_t length = there ? at + strlen(hole - 1) : 0;
+    if (there) *system = str_copy(quoted.data ? quoted.data : "");
+    buf_free(&ours), buf_free(&quoted);
+    return length;
+}
+
 static Chat *recognise(const char *text, const char *where) {
     Buf form = {0};
-    char *system = NULL, hex[65] = "";
+    char *system = NULL, *front = NULL, hex[65] = "";
     bool bos = false;
     Chat *c = NULL;
-    if (canonical(text, &form, &system, &bos)) {
+    size_t skip = default_system(text, &front);
+    if (canonical(text + skip, &form, &system, &bos)) {
         c = recognise_own(&form, system != NULL, bos);
         sha256_of(form.data, form.len, hex);
         for (size_t i = 0; !c && i < sizeof published / sizeof *published; i++) {
             if (strcmp(published[i].hash, hex)) continue;
             c = chat_new(published[i].style);
-            c->bos = bos ? BOS_YES : published[i].bos, c->learn_gap = published[i].learn_gap;
+            c->bos = bos ? BOS_YES : published[i].bos, c->learn_gap = published[i].learn_gap, c->variant = published[i].variant;
         }
     }
     buf_free(&form);
@@ -216,9 +254,9 @@ static Chat *recognise(const char *text, const char *where) {
         bad_input("%s: this chat template is not one of those known here (%s%s): name the one that the model was trained with by "
                   "--template chatml, llama-3, zephyr, alpaca or plain",
                   where, *hex ? "canonical form " : "it cannot be read", hex);
-    chat_set_system(c, system);
-    mem_free(system);
-    c->source = str_copy(text);
+    chat_set_system(c, front ? front : system);
+    mem_free(system), mem_free(front);
+    c->source = str_copy(c->variant == VARIANT_NONE ? text : text + skip);
     return c;
 }
 

@@ -11,7 +11,7 @@
 #include <string.h>
 
 typedef struct {
-    bool json;
+    bool no_thinking, json;
     const char *model, *tokenizer, *map, *template_name, *template_out, *system, *loss;
     size_t ctx, show, words;
 } Options;
@@ -230,6 +230,7 @@ static void check_file(Data *d, size_t vocab, size_t model_ctx) {
     if (kind != ROWS_IDS) {
         chat = chat_choose(o->template_name, o->system, o->model, kind, rows_get(d->rows, 0)->strings, d->tok, &why);
         fprintf(stderr, "%s: template %s: %s\n", d->path, chat_name(chat), why);
+        if (o->no_thinking && !chat_set_thinking(chat, false)) bad_input("--no-thinking: the template %s knows no thinking: leave it out", chat_name(chat));
         char *missing = chat_missing(chat, d->tok);
         if (missing) fprintf(stderr, "%s: the vocabulary has no %s: they are written as text\n", d->path, missing);
         mem_free(missing);
@@ -354,6 +355,7 @@ int check_data(int argc, char **argv) {
         {"--template", FLAG_TEXT, EXECUTION, &o.template_name, 0, 0, "NAME|FILE", "chatml, llama-3, zephyr, alpaca, plain, or a Jinja file",
          false},
         {"--template-out", FLAG_TEXT, EXECUTION, &o.template_out, 0, 0, "FILE", "write the chat template here, in Jinja", false},
+        {"--no-thinking", FLAG_SWITCH, EXECUTION, &o.no_thinking, 0, 0, NULL, "prompts end with an empty thought (Qwen3's enable_thinking=False)", false},
         {"--system", FLAG_TEXT, EXECUTION, &o.system, 0, 0, "TEXT|none", "system message of rows that have none", false},
         {"--loss", FLAG_TEXT, EXECUTION, &o.loss, 0, 0, "NAME", "what is learned: completions or all", false},
         {"--ctx", FLAG_SIZE, EXECUTION, &o.ctx, 0, 4194304, "N",

@@ -1,5 +1,5 @@
 /* Chat templates: what is rendered, what of it is learned, which Jinja programs are recognised; the canonical form. */
-#include "../chat.h"
+#include "../chat_parts.h"
 #include "../jinja.h"
 #include "scratch.h"
 #include "test.h"
@@ -175,6 +175,57 @@ static void test_unknown(void) {
     CHECK_FAILS(2, "expected a string or a list", chat_load(scratch_text("c.json", "{\"chat_template\":3}")));
 }
 
+/* What published templates put into the turns: two dates, thoughts. */
+static void test_variants(void) {
+    static const struct {
+        const char *texts[5]; /* user and assistant by turns; a first text with '!' is the system's */
+        Variant variant;
+        bool open, no_thinking;
+        const char *rendered;
+    } cases[] = {
+        {{"hi", "ho"}, VARIANT_DATED, false, false,
+         "B<|start_header_id|>system<|end_header_id|>\n\nCutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n<|eot_id|>"
+         "<|start_header_id|>user<|end_header_id|>\n\nhi<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\nho<|eot_id|>"},
+        {{"! be \n", "hi"}, VARIANT_DATED, true, false,
+         "B<|start_header_id|>system<|end_header_id|>\n\nCutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\nbe<|eot_id|>"
+         "<|start_header_id|>user<|end_header_id|>\n\nhi<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"},
+        {{"hi", "ho"}, VARIANT_THINKING, false, false, "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\nho<|im_end|>\n"},
+        {{"hi", "<think>\na\nb\n</think>\n\nho", "more"}, VARIANT_THINKING, true, false,
+         "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\nho<|im_end|>\n<|im_start|>user\nmore<|im_end|>\n<|im_start|>assistant\n"},
+        {{"hi", "<think>\na\nb\n</think>\n\n\nho"}, VARIANT_THINKING, false, false,
+         "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n<think>\na\nb\n</think>\n\nho<|im_end|>\n"},
+        {{"hi", "x<think>a</think>b<think>c</think>\nd"}, VARIANT_THINKING, false, false,
+         "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n<think>\na\n</think>\n\nd<|im_end|>\n"},
+        {{"<tool_response>1</tool_response>", "ho"}, VARIANT_THINKING, false, false,
+         "<|im_start|>user\n<tool_response>1</tool_response><|im_end|>\n<|im_start|>assistant\nho<|im_end|>\n"},
+        {{"!s", "hi"}, VARIANT_THINKING, true, true,
+         "<|im_start|>system\ns<|im_end|>\n<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        Chat *c = chat_new(cases[i].variant == VARIANT_DATED ? LLAMA3 : CHATML);
+        ChatTokens ends = {(char[]){"B"}, (char[]){"E"}, false};
+        Message m[5] = {{0}};
+        size_t count = 0, system = cases[i].texts[0][0] == '!';
+        for (; count < 5 && cases[i].texts[count]; count++) {
+            const char *text = cases[i].texts[count] + (!count && system);
+            m[count] = (Message){.role = !count && system ? ROLE_SYSTEM : (count - system) % 2 ? ROLE_ASSISTANT : ROLE_USER, .text = text, .length = strlen(text)};
+        }
+        Rendering r = {0};
+        c->variant = cases[i].variant;
+        CHECK(chat_set_thinking(c, !cases[i].no_thinking) == (c->variant == VARIANT_THINKING));
+        chat_render(c, m, count, count, LOSS_COMPLETIONS, cases[i].open, &ends, &r);
+        CHECK(!strcmp(r.text.data, cases[i].rendered), "case %zu gave %s", i, r.text.data);
+        rendering_free(&r), chat_free(c);
+    }
+}
+
+/* A system message in front of a program that is not ours: said by a statement, and read again. */
+static void test_default_system_in_front(void) {
+    Chat *c = read_jinja("{% if messages[0]['role'] != 'system' %}{% set messages = [{'role': 'system', 'content': 'Be \\'kind\\'.\\nDo \\\\.'}] + messages %}{% endif %}"
+                         "{% for message in messages %}{{" TURN "}}{% endfor %}" ENDING);
+    CHECK(!strcmp(chat_system(c), "Be 'kind'.\nDo \\."), "%s", chat_system(c));
+    chat_free(c);
+}
+
 static const char *canonical(const char *text) {
     static Buf b;
     b = (Buf){0};
@@ -238,4 +289,5 @@ static void test_folders(void) {
 }
 
 TESTS({"rendering", test_rendering}, {"control", test_control}, {"written is recognised", test_written_is_recognised},
-      {"layouts", test_layouts}, {"unknown", test_unknown}, {"canonical form", test_canonical}, {"folders", test_folders})
+      {"layouts", test_layouts}, {"unknown", test_unknown}, {"dates and thoughts", test_variants},
+      {"a system message in front", test_default_system_in_front}, {"canonical form", test_canonical}, {"folders", test_folders})

@@ -7,7 +7,7 @@ Ours: every template by name, with and without a system message, is written out 
 same conversations. Others': each published template among trl's is put into a model folder; it must be recognised and render the same,
 or be refused. Needs transformers, tokenizers; trl for the published ones.
 """
-import argparse, glob, json, os, subprocess, sys, tempfile
+import argparse, glob, json, os, re, subprocess, sys, tempfile
 
 from tokenizers import Tokenizer, models, pre_tokenizers, decoders, processors, trainers, normalizers
 from transformers import PreTrainedTokenizerFast
@@ -26,6 +26,10 @@ def conversations():
     yield [user("1"), answer("2"), user("3"), answer("4"), user("5"), answer("")]
     yield [system, user("x\n\n### Input:\ny"), answer("z")]
     yield [user("x\n\n### Input:\ny"), answer("z")]
+    thought = "<think>\nHm.\n\nWell.\n</think>\n\n"
+    yield [user("1"), answer(thought + "2"), user("3"), answer(thought + "\n4\n")]
+    yield [user("1"), answer("2"), answer("<think></think>3"), answer("x</think>y<think>z</think> w")]
+    yield [user("a"), answer("<think>b</think>"), user("<tool_response>c</tool_response>"), answer(thought + "d"), answer("e")]
     yield [answer("I begin."), user("Do you?"), answer("Yes.")]
 
 def byte_level(dir):
@@ -73,8 +77,10 @@ class Compare:
         text = open(out, newline="").read() if jinja is None else jinja
         self.check(len(got) == len(chats), name, "rows", len(got), len(chats))
         for x, chat in zip(got, chats):
-            whole = tokenizer.apply_chat_template(chat, chat_template=text, tokenize=False)
-            prompt = tokenizer.apply_chat_template(chat[:-1], chat_template=text, tokenize=False, add_generation_prompt=True) if len(chat) > 1 else None
+            # Llama 3.2's asks for the day; we say the one that it says without a clock
+            more = {"chat_template": text, "tokenize": False, "date_string": "26 Jul 2024", "enable_thinking": "--no-thinking" not in flags}
+            whole = tokenizer.apply_chat_template(chat, **more)
+            prompt = tokenizer.apply_chat_template(chat[:-1], add_generation_prompt=True, **more) if len(chat) > 1 else None
             self.check(x["text"] == whole, name, "text", repr(x["text"]), repr(whole))
             self.check(prompt is None or x["prompt"] == prompt, name, "prompt", repr(x.get("prompt")), repr(prompt))
             ids = tokenizer(whole, add_special_tokens=False)["input_ids"]
@@ -120,6 +126,10 @@ def published(c, tmp, data, chats, model, more):
         if run.returncode == 0:
             print("recognised:", os.path.basename(path))
             c.template(os.path.basename(path), model, data, chats, text, "--template", path)
+            # a system message of our own: written as a program that says it
+            c.template(os.path.basename(path) + " with --system", model, data, chats, None, "--template", path, "--system", "Be 'kind'.\nDo \\.")
+            if "enable_thinking" in re.sub(r"\{#.*?#\}", "", text, flags=re.S):  # not in a comment alone
+                c.template(os.path.basename(path) + " without thinking", model, data, chats, text, "--template", path, "--no-thinking")
         else: c.check(run.returncode == 2 and "chat template is not one of those known" in run.stderr, path, run.stderr[-300:])
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def document_loss(model, tokenizer, text, ctx):
 
 def main():
     program, folder = sys.argv[1:3]
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     verdict = reference.Verdict()
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa").eval()
