@@ -53,9 +53,6 @@ typedef struct {
     size_t count;
 } Messages;
 
-/* The template asks for the day on which it is rendered; without a clock it says this one, and so do we: the same bits every day. */
-#define DATES "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n"
-
 static void put_header(Writer *w, const Style *s, Role role, bool learn, bool learn_gap) {
     w->learn = learn;
     if (s->role_is_token) {

@@ -1,7 +1,8 @@
 /* Ollama: a Modelfile, and in it the chat template once more, as a program for Go's text/template.
  *
  * What Jinja's program renders, Go's renders byte for byte, with what Go's language has: it cannot trim a content (Llama 3's template does) nor
- * look into one (Alpaca's does, for its preamble), so contents with white space at their ends, and Alpaca's inputs, come out otherwise. */
+ * look into one (Alpaca's does, for its preamble; Qwen3's takes thoughts out of earlier answers), so contents with white space at their ends,
+ * Alpaca's inputs, and thoughts come out otherwise. */
 #include "chat_parts.h"
 
 #include <string.h>
@@ -26,16 +27,19 @@ static void put_turn(Buf *b, const Style *s, const char *role, const char *conte
 #define BEGIN "{{ range $i, $m := .Messages }}"
 #define UNLESS_SYSTEM "{{ if and (eq $i 0) (ne $m.Role \"system\") }}"
 
+/* Llama 3.1's: its dates begin the system turn, which is always there. Qwen3's: without thoughts in them, answers are ChatML's. */
 static void put_turns(Buf *b, const Chat *c, const char *eos) {
     const Style *s = &chat_styles[c->style];
+    bool dated = c->variant == VARIANT_DATED;
     buf_str(b, BEGIN);
-    if (c->has_system) {
+    if (c->has_system || dated) {
         Buf system = {0};
-        put_text(&system, c->system);
+        put_text(&system, dated ? DATES : "");
+        put_text(&system, c->has_system ? c->system : "");
         buf_str(b, UNLESS_SYSTEM), put_turn(b, s, "system", system.data ? system.data : "", eos), buf_str(b, "{{ end }}");
         buf_free(&system);
     }
-    put_turn(b, s, "{{ $m.Role }}", "{{ $m.Content }}", eos);
+    put_turn(b, s, "{{ $m.Role }}", dated ? "{{ if and (eq $i 0) (eq $m.Role \"system\") }}" DATES "{{ end }}{{ $m.Content }}" : "{{ $m.Content }}", eos);
     buf_str(b, "{{ end }}");
     put_turn(b, s, "assistant", NULL, eos);
 }

@@ -9,6 +9,8 @@ typedef enum { CHATML, LLAMA3, ZEPHYR, ALPACA, PLAIN } ChatStyle;
  *     DATED     Llama 3.1 to 3.3: a system turn always, which begins with two dates
  *     THINKING  Qwen3: an answer behind the last question has its <think> … </think> in front, earlier answers lose theirs */
 typedef enum { VARIANT_NONE, VARIANT_DATED, VARIANT_THINKING } Variant;
+/* The template asks for the day on which it is rendered; without a clock it says this one, and so do we: the same bits every day. */
+#define DATES "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n"
 typedef enum { BOS_NO, BOS_YES, BOS_AS_TOKENIZER } BosRule;
 
 typedef struct {

@@ -288,6 +288,32 @@ static void test_folders(void) {
     chat_free(c), buf_free(&text);
 }
 
-TESTS({"rendering", test_rendering}, {"control", test_control}, {"written is recognised", test_written_is_recognised},
+/* For Ollama; tests/compare/ollama.py has Go render it. */
+static void test_go_template(void) {
+    ChatTokens none = {"<b>", "</s>", false};
+    Buf b = {0};
+    Chat *c = chat_load("chatml");
+    chat_go_template(c, &none, &b);
+    CHECK(!strcmp(b.data, "{{ range $i, $m := .Messages }}<|im_start|>{{ $m.Role }}\n{{ $m.Content }}<|im_end|>\n{{ end }}<|im_start|>assistant\n"), "%s", b.data);
+    chat_set_system(c, "a {{b}}");
+    b.len = 0;
+    chat_go_template(c, &none, &b);
+    CHECK(strstr(b.data, "(ne $m.Role \"system\") }}<|im_start|>system\na {{ \"{\" }}{b}}<|im_end|>\n{{ end }}"), "%s", b.data);
+    Chat *dated = chat_load("llama-3");
+    dated->variant = VARIANT_DATED;
+    b.len = 0;
+    chat_go_template(dated, &none, &b);
+    CHECK(str_starts(b.data, "<b>{{ range") && strstr(b.data, "\n\nCutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n<|eot_id|>{{ end }}") &&
+          strstr(b.data, "(eq $m.Role \"system\") }}Cutting Knowledge"), "%s", b.data);
+    const char *stops[] = {"<|im_end|>", "a\"b"};
+    b.len = 0;
+    chat_modelfile(c, &none, "m.gguf", stops, 2, &b);
+    CHECK(str_starts(b.data, "FROM ./m.gguf\nTEMPLATE \"\"\"{{ range") && strstr(b.data, "\nSYSTEM \"\"\"a {{b}}\"\"\"\nPARAMETER stop \"<|im_end|>\"\nPARAMETER stop \"a\\\"b\"\n"),
+          "%s", b.data);
+    chat_set_system(c, "\"\"\"");
+    CHECK_FAILS(2, "three quotes", chat_modelfile(c, &none, "m.gguf", stops, 2, &b));
+}
+
+TESTS({"go template", test_go_template}, {"rendering", test_rendering}, {"control", test_control}, {"written is recognised", test_written_is_recognised},
       {"layouts", test_layouts}, {"unknown", test_unknown}, {"dates and thoughts", test_variants},
       {"a system message in front", test_default_system_in_front}, {"canonical form", test_canonical}, {"folders", test_folders})
