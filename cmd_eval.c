@@ -193,7 +193,7 @@ static int score_rows(const Options *o, Model *m, Tokenizer *tok) {
 int cmd_eval(int argc, char **argv) {
     Options o = {.common = {.seed = 1}, .rows = {.longer = "cut"}, .delimiter = " "};
     Flag flags[] = {MODEL_FLAGS(o.model),
-                    {"--base", FLAG_TEXT, EXECUTION, &o.base, 0, 0, "DIR", "with --score: the model before tuning, beside; --adapter: its own base", false},
+                    {"--base", FLAG_MODEL, EXECUTION, &o.base, 0, 0, "DIR", "with --score: the model before tuning, beside; --adapter: its own base", false},
                     {"--data", FLAG_TEXT, EXECUTION, &o.rows.data, 0, 0, "FILE|DIR", "text; with --score rows, or a folder with a test file", false},
                     {"--score", FLAG_TEXT, DEFINING, &o.score, 0, 0, "NAME", "of rows: exact, contains, regex, json or choice", false},
                     {"--pattern", FLAG_TEXT, DEFINING, &o.pattern, 0, 0, "REGEX", "regex: one for all rows; else each row's completion is one", false},

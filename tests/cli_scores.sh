@@ -43,6 +43,14 @@ ok "the form is kept: $(cat .out)" test "$(field 1 right)" -ge 55
 printf '{"prompt":"cat 1:","completion":"{\\"a\\": 1}"}\n' >json.jsonl
 works "json" "$finetune" eval --model tuned --data json.jsonl --score json --json
 ok "json says how many are JSON at all" grep -q '"json":0,.*"valid_json":0' .out
+sed 's/"completion":.*/"completion":" 7"}/' rows.jsonl >sevens.jsonl
+sed 's/"completion":.*/"completion":" 8"}/' rows.jsonl >eights.jsonl
+works "a model that says 7" "$finetune" train --model base --data sevens.jsonl --lr 0.02 --batch 8 --warmup 0 --valid 0 --epochs 4 --out seven
+works "json that is equal" "$finetune" eval --model seven --data sevens.jsonl --score json
+ok "7 is 7: $(cat .out)" test "$(field 1 json) $(field 1 valid_json)" = "1 1"
+works "json that is not" "$finetune" eval --model seven --data eights.jsonl --score json --answers eights.answers
+ok "7 is JSON, but not 8: $(cat .out)" test "$(field 1 json) $(field 1 valid_json)" = "0 1"
+ok "and so says each row" test "$(grep -c '"right":false,"valid_json":true' eights.answers)" -eq 60
 works "choices" "$finetune" eval --model tuned --data choices.jsonl --score choice --answers c1.jsonl --threads 1
 ok "choices have three measures and their errors" grep -qE '^acc [0-9.]+ low [0-9.]+ high [0-9.]+ acc_stderr [0-9.]+ acc_norm [0-9.]+ acc_norm_stderr [0-9.]+ acc_bytes [0-9.]+ acc_bytes_stderr [0-9.]+ right [0-9]+ rows 60$' .out
 works "choices with three threads" "$finetune" eval --model tuned --data choices.jsonl --score choice --answers c3.jsonl --threads 3

@@ -96,6 +96,18 @@ static void test_suite(void) {
     thread_limit(1);
     for (size_t i = 0; i < ROWS; i++)
         CHECK(three.texts[i].len == one.texts[i].len && !memcmp(three.texts[i].data, one.texts[i].data, one.texts[i].len), "threads, row %zu", i);
+    s.tokens = 0; /* eight more than the right answer has */
+    Scores free_length = score_suite(&s, m, &o, &none);
+    Buf wanted = {0};
+    size_t full = 0;
+    for (size_t i = 0; i < ROWS; i++) {
+        suite_right(&s, suite_row(&s, i), &wanted);
+        CHECK(free_length.reasons[i] != STOP_TOKENS || free_length.texts[i].len == wanted.len + 8, "row %zu: %zu bytes for %zu", i, free_length.texts[i].len,
+              wanted.len);
+        full += free_length.reasons[i] == STOP_TOKENS;
+    }
+    CHECK(full > ROWS / 4, "%zu answers ended at their length", full);
+    scores_free(&free_length), buf_free(&wanted);
     scores_free(&one), scores_free(&three), suite_free(&s), buf_free(&rows), model_free(m);
 }
 
@@ -133,14 +145,18 @@ static void test_choices(void) {
     Model *m = random_model();
     Suite s = open_rows("choice.jsonl", "{\"query\":\"One\",\"choices\":[\"a\",\"bc\"],\"gold\":1}\n{\"query\":\"Two: \\n\",\"choices\":[\"\xC3\xA9\",\"x\",\"yz\"],\"gold\":0}\n"
         "{\"query\":\"\",\"choices\":[\"a\",\"b\"],\"gold\":0}\n{\"query\":\"  \",\"choices\":[\"a\",\"b\"],\"gold\":0}\n"
-        "{\"query\":\"a question that is longer than the context has room for\",\"choices\":[\"a\",\"b\"],\"gold\":0}\n");
+        "{\"query\":\"a question that is longer than the context has room for\",\"choices\":[\"a\",\"b\"],\"gold\":0}\n"
+        "{\"query\":\"One\",\"choices\":[\"a\",\"a\"],\"gold\":0}\n{\"query\":\"One\",\"choices\":[\"a\",\"a\"],\"gold\":1}\n"
+        "{\"query\":\"a token more than the context takes in!\",\"choices\":[\"a\",\"b\"],\"gold\":0}\n");
     Tick none = {0};
     Choices c = suite_choices(&s, m, &none);
-    CHECK(c.count == 5 && c.first[1] == 2 && c.first[2] == 5 && c.first[5] == 11);
+    CHECK(c.count == 8 && c.first[1] == 2 && c.first[2] == 5 && c.first[5] == 11);
+    CHECK(c.acc[5] == 1 && c.acc_norm[5] == 1 && c.acc_bytes[5] == 1 && c.acc[6] == 0 && c.acc_norm[6] == 0, "of equal ones the first");
     check_choice(m, &c, 0, "One", " a"), check_choice(m, &c, 1, "One", " bc");
     check_choice(m, &c, 2, "Two:", " \n \xC3\xA9"), check_choice(m, &c, 3, "Two:", " \n x"), check_choice(m, &c, 4, "Two:", " \n yz");
     check_choice(m, &c, 5, "", " a"), check_choice(m, &c, 7, "", "   a");
     check_choice(m, &c, 10, "a question that is longer than the context has room for", " b");
+    check_choice(m, &c, 15, "a token more than the context takes in!", " a");
     for (size_t i = 0; i < 5; i++) {
         const Row *row = suite_row(&s, i);
         size_t best[3] = {0, 0, 0};
@@ -154,8 +170,8 @@ static void test_choices(void) {
         }
         CHECK(c.acc[i] == (best[0] == row->gold) && c.acc_norm[i] == (best[1] == row->gold) && c.acc_bytes[i] == (best[2] == row->gold), "item %zu", i);
     }
-    double nats[5];
-    size_t tokens[5];
+    double nats[8];
+    size_t tokens[8];
     suite_likelihood(&s, m, nats, tokens);
     CHECK(nats[0] == -c.log_p[1] && tokens[0] == 3 && nats[1] == -c.log_p[2], "of the right choice");
     s.delimiter = "";
