@@ -179,6 +179,36 @@ static void test_extremes(void) {
     buf_free(&b);
 }
 
+/* Results of forget whose names are hostile, with what is not known in every place that may be. */
+static void test_results(void) {
+    static const char *const texts[] = {
+        "{\"format\":\"finetune.c forgetting\",\"base\":{\"name\":\"<b>base\"},\"models\":[{\"name\":\"a<script>\",\"parts\":[{\"part\":\"layer 0\",\"layer\":0,"
+        "\"relative\":0.1},{\"part\":\"layer 1\",\"layer\":1,\"relative\":null}]},{\"name\":\"b\"}],\"suites\":[{\"name\":\"s\\\"1\",\"kind\":\"task\",\"measure\":"
+        "\"exact\",\"items\":3,\"chance\":0.1,\"known\":false,\"before\":{\"score\":0.1,\"low\":0,\"high\":0.2},\"after\":[{\"model\":\"a<script>\",\"score\":0,"
+        "\"change\":-0.1,\"change_low\":-0.2,\"change_high\":0}]},{\"name\":\"t\",\"kind\":\"text\",\"measure\":\"bits a byte\",\"items\":3,\"before\":{\"score\":1,\"low\":"
+        "null,\"high\":null},\"after\":[{\"model\":\"b\",\"score\":1.5,\"change\":0.5,\"change_low\":null,\"change_high\":null,\"kl\":0.25}]}],\"sequence\":{\"tasks\":"
+        "[\"s\",\"<t>\"],\"before\":[0,0],\"rows\":[[1,0],[0.5,null]],\"joint\":[1,1],\"acc\":0.5,\"bwt\":-0.5},\"relearn\":[{\"suite\":\"s\",\"model\":\"b\",\"scores\":"
+        "[0.1],\"back\":null}]}",
+        "{\"format\":\"finetune.c frontier\",\"task\":\"<t>\",\"tau\":0.5,\"forgetting_is\":\"d\",\"cells\":[{\"method\":\"m<\",\"rate\":0.1,\"curve\":[{\"step\":0,"
+        "\"learning\":0,\"forgetting\":0},{\"step\":5,\"learning\":0.6,\"forgetting\":0.1}],\"matched\":{\"step\":5,\"learning\":0.6,\"forgetting\":0.1}},{\"method\":\"n\","
+        "\"rate\":0.1,\"curve\":[],\"matched\":null}]}"};
+    static const char *const expected[][3] = {{"a&lt;script&gt;", "not known", "none of these"}, {"m&lt;", "not reached", "&lt;t&gt;"}};
+    JsonDoc *docs[4];
+    for (int i = 0; i < 4; i++) docs[i] = json_parse(texts[i % 2], strlen(texts[i % 2]), "result.json", 1);
+    Report r = {.floor = not_known(), .results = docs, .result_count = 4}; /* each twice: ids must not meet */
+    Buf page = report_page(&r);
+    const char *where = "";
+    CHECK(well_formed(page.data, &where), "%.60s", where);
+    CHECK(!strstr(page.data, "<script") && !strstr(page.data, "nan"));
+    for (int i = 0; i < 2; i++)
+        for (int k = 0; k < 3; k++) CHECK(strstr(page.data, expected[i][k]) != NULL, "no \"%s\"", expected[i][k]);
+    for (int i = 0; i < 4; i++) json_free(docs[i]);
+    buf_free(&page);
+    const char *text = "{\"format\":\"finetune.c forgetting\",\"base\":{\"name\":\"b\"},\"models\":3}";
+    JsonDoc *bad = json_parse(text, strlen(text), "bad.json", 1);
+    CHECK_FAILS(2, "bad.json", report_result(&page, &(Report){0}, bad, 1));
+}
+
 static void test_refusals(void) {
     os_make_dir(scratch("empty"));
     CHECK_FAILS(2, "no run.json", run_log_read(scratch("empty")));
@@ -206,5 +236,5 @@ static void test_colors(void) {
     json_free(doc), buf_free(&b);
 }
 
-TESTS({"numbers", test_numbers}, {"text", test_text}, {"axes", test_axes}, {"pages", test_pages}, {"extremes", test_extremes}, {"refusals", test_refusals},
-      {"colors", test_colors})
+TESTS({"numbers", test_numbers}, {"text", test_text}, {"axes", test_axes}, {"pages", test_pages}, {"extremes", test_extremes}, {"results", test_results},
+      {"refusals", test_refusals}, {"colors", test_colors})
