@@ -82,7 +82,9 @@ plain="--threads 1 --micro-batch 8"
     EXTRA=
     wine=wine
     have wine64 && wine=wine64
-    if have $wine; then golden x86_64-w64-mingw32-gcc x86-64 -O2 0 $wine $plain; else skip "Windows: no wine"; fi
+    if [ -n "$quick" ]; then skip "Windows: not in the quick part"
+    elif have $wine; then WINEDEBUG=-all golden x86_64-w64-mingw32-gcc x86-64 -O2 0 $wine $plain
+    else skip "Windows: no wine"; fi
 }
 
 # Without make: one compiler call, without any flag that a tier needs.
