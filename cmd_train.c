@@ -272,6 +272,7 @@ static int train(Options *o, const Command *c, int argc, char **argv) {
     Tokenizer *tok = NULL;
     Model *m = open_model(o, c, &tok);
     Inputs in = read_inputs(o, m, tok);
+    if (in.chat && tok) end_at_answers(m, in.chat, tok);
     if (!cli_given(c, "--lr")) o->train.lr = default_lr(m, m->adapter != NULL);
     size_t longest = in.held && in.held->longest > in.train->longest ? in.held->longest : in.train->longest;
     Training t = {.stage = "train", .model = m, .tok = tok, .patience = o->patience, .saved_as = saved_as(o, c, m),

@@ -197,6 +197,20 @@ void encode_prompt(Encoder *e, const Rows *rows, const Row *row, TokenRow *out) 
         bad_input("%s: line %zu: the prompt is empty, and the tokenizer has no token that begins a text", rows_path(rows), row->line);
 }
 
+static void add_end(Config *c, int32_t id) {
+    bool known = id < 0 || c->eos_count == MAX_EOS;
+    for (int i = 0; i < c->eos_count; i++) known |= c->eos[i] == id;
+    if (!known) c->eos[c->eos_count++] = id;
+}
+
+void end_at_answers(Model *m, const Chat *chat, const Tokenizer *t) {
+    ChatTokens tokens = chat_tokens(t);
+    const char *end = chat_end(chat, &tokens);
+    if (!m->config.eos_count) add_end(&m->config, tokenizer_eos(t)); /* which a config that names none implies */
+    if (*end) add_end(&m->config, tokenizer_id(t, end));
+    chat_tokens_free(&tokens);
+}
+
 /* ---- rows longer than the context ---- */
 
 bool token_row_cut(TokenRow *r, size_t ctx, int32_t bos) {

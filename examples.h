@@ -13,6 +13,9 @@
 #include "chat.h"
 #include "model.h"
 
+/* What ends an answer ends a generation, wherever the model is used: it joins the end tokens of its config. */
+void end_at_answers(Model *m, const Chat *chat, const Tokenizer *t);
+
 /* ---- one row ---- */
 
 typedef struct Encoder Encoder;
