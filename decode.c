@@ -44,6 +44,11 @@ void cache_clear(Cache *c) {
     for (size_t i = 0; i < c->sequences; i++) c->length[i] = 0;
 }
 
+void cache_cut(Cache *c, size_t n) {
+    assert(n <= c->length[0]);
+    c->length[0] = n;
+}
+
 /* n tokens more of a sequence take the rows from `row` on of the pass. */
 static void lay_out(Cache *c, size_t sequence, const int32_t *ids, size_t n, size_t row) {
     Pass *p = c->pass;

@@ -21,6 +21,7 @@ static const Subcommand subcommands[] = {
     {"pretrain", "train a new model on text", cmd_pretrain},
     {"train", "fine-tune a model on rows: all weights, or an adapter", cmd_train},
     {"generate", "sample text from a model", cmd_generate},
+    {"chat", "talk with a model in the terminal", cmd_chat},
     {"eval", "loss and bits per byte of a text, or the score on a task", cmd_eval},
     {"merge", "an adapter into the weights, or part of the way to a tuned model", cmd_merge},
     {"export", "a model or an adapter as a GGUF file for llama.cpp and Ollama", cmd_export},

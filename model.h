@@ -174,6 +174,8 @@ size_t cache_bytes(const Model *m, size_t ctx);   /* of one sequence's keys and 
 void cache_free(Cache *c);
 size_t cache_length(const Cache *c);  /* of the first sequence */
 void cache_clear(Cache *c);
+/* The first sequence keeps its first n tokens: what comes next is another continuation of them. */
+void cache_cut(Cache *c, size_t n);
 /* Appends n tokens; logits [n, vocab] of each, or of the last only when all is false. Bits equal the training forward's. */
 void model_decode(const Model *m, Cache *c, const int32_t *ids, size_t n, bool all, real *logits);
 /* Appends tokens to several sequences; logits [count, vocab] after the last token of each part. Who else is in the batch changes no bit. */

@@ -331,6 +331,15 @@ static struct {
     char bytes[1 << 16];
 } out;
 
+bool os_read_line(Buf *line) {
+    int c;
+    line->len = 0;
+    buf_str(line, "");
+    while ((c = getchar()) != EOF && c != '\n') buf_char(line, (char)c);
+    if (line->len && line->data[line->len - 1] == '\r') line->data[--line->len] = 0;
+    return c != EOF || line->len;
+}
+
 void out_flush(void) {
     size_t n = out.used;
     out.used = 0; /* also after a failure: the same bytes are not tried again on the way out */

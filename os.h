@@ -32,6 +32,8 @@ void os_unmap(OsMap *map);
 /* What was read of it need not stay in memory; it comes back from the file when it is read again. */
 void os_map_forget(const OsMap *map);
 Buf os_read(const char *path);            /* "-" is standard input */
+/* The next line of standard input, without its end; false: there is none. Replaces what is in line. */
+bool os_read_line(Buf *line);
 /* Names in a folder, sorted by bytes, without . and ..; free each and the list. */
 char **os_list(const char *dir, size_t *count);
 /* "a/b": never doubles a slash. */

@@ -156,7 +156,9 @@ void generate_many(const Model *m, Tokenizer *tok, Cache *cache, Writing *texts,
     Continuation *parts = mem_new(count, sizeof *parts);
     bool *ended = mem_new(count, sizeof *ended);
     Sampler *s = sampler_new(V);
-    cache_clear(cache);
+    size_t cached = texts[0].options.cached;
+    if (cached) assert(count == 1 && cached < texts[0].ids.count && cache_length(cache) == cached);
+    else cache_clear(cache);
     for (size_t i = 0; i < count; i++) {
         Writing *w = &texts[i];
         assert(w->ids.count >= 1);
@@ -171,7 +173,7 @@ void generate_many(const Model *m, Tokenizer *tok, Cache *cache, Writing *texts,
             if (full || w->made >= w->options.tokens) {
                 w->reason = full && w->made < w->options.tokens ? STOP_CONTEXT : STOP_TOKENS;
                 ended[i] = true;
-            } else if (!w->made) parts[active++] = (Continuation){i, w->ids.count, w->ids.data};
+            } else if (!w->made) parts[active++] = (Continuation){i, w->ids.count - cached, w->ids.data + cached};
             else parts[active++] = (Continuation){i, 1, w->ids.data + w->ids.count - 1};
         }
         if (active) model_decode_many(m, cache, parts, active, logits);

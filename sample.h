@@ -33,6 +33,7 @@ typedef struct {
     size_t stop_count;
     void (*show)(void *context, const char *bytes, size_t n);   /* text as it comes, whole characters; NULL: none */
     void *context;
+    size_t cached;                    /* so many of the prompt's ids stand in the cache already, and nothing else: of one text alone */
     bool whole;                       /* an interrupt does not cut it: the text goes into a log */
 } GenerateOptions;
 

@@ -1,0 +1,73 @@
+#!/bin/sh
+# finetune chat through a pipe: turns, commands, messages of many lines, what the cache keeps, Ctrl-C.
+#
+#     FINETUNE=./finetune tests/cli_chat.sh
+set -u
+suite=cli_chat
+. tests/shell.sh
+
+i=0
+while [ $i -lt 20 ]; do
+    i=$((i + 1))
+    printf 'the cat number %d sat on a mat and the dog ran to its house\n<|endoftext|>\n' $((i * 7 % 41)) >>text.txt
+done
+works "a model" "$finetune" pretrain --data text.txt --valid 0 --vocab 280 --layers 3 --dim 48 --heads 2 --ffn 64 --ctx 1000 --batch 1 --steps 1 --lr 0.01 --out m
+talk() { "$finetune" chat --model m --template chatml --ctx 400 --tokens 9 "$@" >.out 2>.err; }
+saved() { "$finetune" check data "$1" --model m --template chatml --show 0 >/dev/null 2>&1; }
+
+# Of three turns the last is answered as by one who reads the whole conversation at once: what the cache kept has the same bits.
+# shellcheck disable=SC2016
+printf 'Hello\n"""\nmany\n  lines\n"""\n//a \\\nb\n/save talk.json\n/exit\nnever\n' | talk --greedy
+ok "it ends well" [ $? -eq 0 ]
+ok "saved" grep -qF '{"role":"user","content":"many\n  lines"}' talk.json
+ok "a doubled / and a line that goes on" grep -qF '{"role":"user","content":"/a \nb"}' talk.json
+ok "six messages" [ "$(grep -o '"role"' talk.json | wc -l)" -eq 6 ]
+works "its row is read" "$finetune" check data talk.json --model m --template chatml
+works "all at once" "$finetune" generate --model m --template chatml --data talk.json --out answers.jsonl --greedy --tokens 9
+last=$(sed 's/.*"content":\("[^"]*"\)}\]}$/\1/' talk.json)
+ok "the cache has the bits of one reading: $last" grep -qF "$last" answers.jsonl
+
+# Another answer draws other numbers, and the same session is the same again.
+printf 'Hello\n/retry\n/save again.json\n/reset\n/save empty.json\n' | talk --temperature 1.5 --top-p 1
+cp .out first
+ok "after retry there is one answer" [ "$(grep -o '"assistant"' again.json | wc -l)" -eq 1 ]
+ok "and reset leaves none" grep -qx '{"messages":\[\]}' empty.json
+printf 'Hello\n/retry\n/reset\nHello\n' | talk --temperature 1.5 --top-p 1
+head -c "$(wc -c <first)" .out | cmp -s - first && pass || fail "the same seed says the same"
+printf 'Hello\n' | talk --temperature 1.5 --top-p 1
+ok "retry said something else" [ "$(cat first)" != "$(cat .out; cat .out)" ]
+
+# What does not go says why, and the conversation goes on.
+long=$(printf 'a very long question %.0s' 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30)
+printf '/rset\n/save\n/save no/where.json\n/save talk.json\n/retry\n%s %s\nHello\n/system Be kind.\n/system\n' "$long" "$long" | talk --greedy
+ok "it went on" [ $? -eq 0 ]
+for words in "did you mean /reset" "/save FILE: name a file" "no such folder" "it exists: name another" "nothing was asked yet" "shorten it" "system: Be kind."; do
+    ok "says: $words" grep -qF "$words" .err
+done
+ok "one answer" [ "$(wc -l <.out)" -ge 1 ]
+short=$(printf 'a question %.0s' 1 2 3 4 5 6 7 8 9 10)
+printf '%s\n%s\n%s\n%s\n%s\n/save full.json\n' "$short" "$short" "$short" "$short" "$short" | talk --greedy
+ok "the oldest turns are forgotten" grep -qF "turns are forgotten" .err
+ok "the newest stays" grep -qF "$short" full.json
+
+# Ctrl-C stops the answer, which is kept as far as it came; the next message is answered.
+rm -f .out
+mkfifo in
+("$finetune" chat --model m --template chatml --tokens 900 --ctx 0 --greedy <in >.out 2>.err; echo $? >code) &
+exec 3>in
+echo Hello >&3
+while [ ! -s .out ]; do sleep 0.05; done
+kill -INT "$(ps -eo pid,args | awk -v f="$finetune" '$2 == f && / chat / && / 900 / { print $1; exit }')"
+printf '/save stopped.json\n/exit\n' >&3
+exec 3>&-
+wait
+ok "an interrupt does not end it" [ "$(cat code)" -eq 0 ]
+ok "its answer is there" grep -qaF '"role":"assistant","content":"' stopped.json
+ok "as far as it came" [ "$(grep -caF '"content":""' stopped.json)" -eq 0 ]
+printf 'Hello\n/save whole.json\n' | "$finetune" chat --model m --template chatml --tokens 900 --ctx 0 --greedy >.out 2>.err
+ok "and it was cut short" [ "$(wc -c <stopped.json)" -lt "$(wc -c <whole.json)" ]
+
+before=$(state)
+refused "chat needs --model" chat
+refused "knows no thinking" chat --model m --template chatml --no-thinking
+finish
