@@ -50,10 +50,11 @@ printf '%s\n%s\n%s\n%s\n%s\n/save full.json\n' "$short" "$short" "$short" "$shor
 ok "the oldest turns are forgotten" grep -qF "turns are forgotten" .err
 ok "the newest stays" grep -qF "$short" full.json
 
-# Ctrl-C stops the answer, which is kept as far as it came; the next message is answered.
+# Ctrl-C stops the answer, which is kept as far as it came; the next message is answered. (By a model that is slow enough to be stopped.)
+works "a slow model" "$finetune" pretrain --data text.txt --valid 0 --vocab 280 --layers 6 --dim 384 --heads 6 --ffn 1024 --ctx 1000 --batch 1 --steps 1 --out slow
 rm -f .out
 mkfifo in
-("$finetune" chat --model m --template chatml --tokens 900 --ctx 0 --greedy <in >.out 2>.err; echo $? >code) &
+("$finetune" chat --model slow --template chatml --tokens 900 --ctx 0 --greedy <in >.out 2>.err; echo $? >code) &
 exec 3>in
 echo Hello >&3
 while [ ! -s .out ]; do sleep 0.05; done
@@ -64,10 +65,10 @@ wait
 ok "an interrupt does not end it" [ "$(cat code)" -eq 0 ]
 ok "its answer is there" grep -qaF '"role":"assistant","content":"' stopped.json
 ok "as far as it came" [ "$(grep -caF '"content":""' stopped.json)" -eq 0 ]
-printf 'Hello\n/save whole.json\n' | "$finetune" chat --model m --template chatml --tokens 900 --ctx 0 --greedy >.out 2>.err
+printf 'Hello\n/save whole.json\n' | "$finetune" chat --model slow --template chatml --tokens 900 --ctx 0 --greedy >.out 2>.err
 ok "and it was cut short" [ "$(wc -c <stopped.json)" -lt "$(wc -c <whole.json)" ]
 
 before=$(state)
 refused "chat needs --model" chat
-refused "knows no thinking" chat --model m --template chatml --no-thinking
+refused "knows no thinking" chat --model slow --template chatml --no-thinking
 finish
