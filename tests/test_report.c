@@ -66,7 +66,7 @@ static void test_axes(void) {
         CHECK(a.low < low[i] && a.high > low[i] && a.count >= 2, "%g: %g %g %d", low[i], a.low, a.high, a.count);
     }
     for (uint64_t i = 0; i < 2000; i++) { /* whatever the range: it is held, ticks ascend inside it and are not too many */
-        double low = d_exp(40 * (rng_uniform(1, RNG_TEST, i, 0) - 0.5F)), high = low * d_exp(20 * rng_uniform(1, RNG_TEST, i, 1));
+        double low = d_exp(40 * ((double)rng_uniform(1, RNG_TEST, i, 0) - 0.5)), high = low * d_exp(20 * (double)rng_uniform(1, RNG_TEST, i, 1));
         AxisKind kind = (AxisKind)(i % 3);
         a = axis_new(low, high, kind, 6);
         bool good = a.low <= low && a.high >= high && a.count >= (kind == AXIS_TIGHT ? 1 : 2) - (kind == AXIS_LOG) && a.count <= 8;
