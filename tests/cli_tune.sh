@@ -81,6 +81,9 @@ rows() { # MEGABYTES
     }'
 }
 peak() { sed -n 's/.*"peak_memory":\([0-9]*\).*/\1/p' "$1/timing.jsonl" | sort -n | tail -n 1; }
+# AddressSanitizer keeps what was freed, to see it used again: of this run little, or its memory would be measured.
+ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}quarantine_size_mb=1
+export ASAN_OPTIONS
 rows 1 >small.jsonl
 rows $megabytes >large.jsonl
 works "1 MB of rows" "$finetune" train --model llama --data small.jsonl --lora --steps 1 --valid 0 --threads 1 --out small
