@@ -19,24 +19,28 @@ typedef struct {
 
 /* ---- check hash ---- */
 
+static void print_hash(const char *path, bool tensors, bool json) {
+    char hex[65], *adapter = os_join(path, "adapter_model.safetensors");
+    if (tensors) st_tensors_hash(os_exists(adapter) ? adapter : path, hex);
+    else if (os_exists(path) && os_is_dir(path)) hash_folder(path, hex);
+    else hash_file(path, hex);
+    ResultLine r = result_begin(json);
+    result_text(&r, "sha256", hex), result_text(&r, "path", path);
+    result_print(&r);
+    mem_free(adapter);
+}
+
 static int check_hash(int argc, char **argv) {
     Options o = {0};
-    Flag flags[] = {{"--tensors", FLAG_SWITCH, EXECUTION, &o.tensors, 0, 0, NULL, "of the tensors alone, whatever the sharding and metadata", false},
+    Flag flags[] = {{"--adapter", FLAG_TEXT, EXECUTION, &o.model.adapter, 0, 0, "DIR", "an adapter, after the paths", false},
+                    {"--tensors", FLAG_SWITCH, EXECUTION, &o.tensors, 0, 0, NULL, "of the tensors alone, whatever the sharding and metadata", false},
                     {"--json", FLAG_SWITCH, EXECUTION, &o.common.json, 0, 0, NULL, "results as JSON", false}};
     Command c = {.name = "check hash", .summary = "SHA-256 of files, folders or tensors", .usage = "PATH… [--tensors]", .flags = flags,
                  .count = sizeof flags / sizeof *flags, .example = "finetune check hash demo-out/base\nfinetune check hash --tensors model.safetensors"};
     if (!cli_parse(&c, argc, argv, 4096)) return 0;
-    if (!c.positional_count) bad_input("check hash needs at least one PATH; see finetune check hash --help");
-    for (size_t i = 0; i < c.positional_count; i++) {
-        char hex[65];
-        const char *path = c.positional[i];
-        if (o.tensors) st_tensors_hash(path, hex);
-        else if (os_exists(path) && os_is_dir(path)) hash_folder(path, hex);
-        else hash_file(path, hex);
-        ResultLine r = result_begin(o.common.json);
-        result_text(&r, "sha256", hex), result_text(&r, "path", path);
-        result_print(&r);
-    }
+    if (!c.positional_count && !o.model.adapter) bad_input("check hash needs at least one PATH; see finetune check hash --help");
+    for (size_t i = 0; i < c.positional_count; i++) print_hash(c.positional[i], o.tensors, o.common.json);
+    if (o.model.adapter) print_hash(o.model.adapter, o.tensors, o.common.json);
     return 0;
 }
 

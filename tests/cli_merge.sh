@@ -22,6 +22,9 @@ works "an adapter with DoRA and trained rows" "$finetune" train $tune --lora --r
 works "a tuned model" "$finetune" train $tune --out tuned
 tensors() { "$finetune" check hash --tensors "$1" | cut -d' ' -f2; }
 
+ok "check hash --adapter: its file's tensors" test "$("$finetune" check hash --tensors --adapter adapter | cut -d' ' -f2)" = "$(tensors adapter/adapter_model.safetensors)"
+ok "check hash --adapter: behind the paths" test "$("$finetune" check hash base --adapter adapter | sed 's/.* //' | tr '\n' ' ')" = "base adapter "
+
 value() { sed -n "s/.*\b$1 \([^ ]*\).*/\1/p" .out | head -n 1; }
 works "merge" "$finetune" merge --model base --adapter adapter --out merged --text text.txt
 ok "merge: a difference, and it is small: $(cat .out)" awk -v d="$(value max_logit_difference)" 'BEGIN { exit !(d < 1e-5 && d >= 0) }'
