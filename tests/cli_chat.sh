@@ -54,18 +54,18 @@ ok "the newest stays" grep -qF "$short" full.json
 works "a slow model" "$finetune" pretrain --data text.txt --valid 0 --vocab 280 --layers 6 --dim 384 --heads 6 --ffn 1024 --ctx 1000 --batch 1 --steps 1 --out slow
 rm -f .out
 mkfifo in
-("$finetune" chat --model slow --template chatml --tokens 900 --ctx 0 --greedy <in >.out 2>.err; echo $? >code) &
+("$finetune" chat --model slow --template chatml --tokens 300 --ctx 0 --greedy <in >.out 2>.err; echo $? >code) &
 exec 3>in
 echo Hello >&3
 while [ ! -s .out ]; do sleep 0.05; done
-kill -INT "$(ps -eo pid,args | awk -v f="$finetune" '$2 == f && / chat / && / 900 / { print $1; exit }')"
+kill -INT "$(ps -eo pid,args | awk -v f="$finetune" '$2 == f && / chat / && / 300 / { print $1; exit }')"
 printf '/save stopped.json\n/exit\n' >&3
 exec 3>&-
 wait
 ok "an interrupt does not end it" [ "$(cat code)" -eq 0 ]
 ok "its answer is there" grep -qaF '"role":"assistant","content":"' stopped.json
 ok "as far as it came" [ "$(grep -caF '"content":""' stopped.json)" -eq 0 ]
-printf 'Hello\n/save whole.json\n' | "$finetune" chat --model slow --template chatml --tokens 900 --ctx 0 --greedy >.out 2>.err
+printf 'Hello\n/save whole.json\n' | "$finetune" chat --model slow --template chatml --tokens 300 --ctx 0 --greedy >.out 2>.err
 ok "and it was cut short" [ "$(wc -c <stopped.json)" -lt "$(wc -c <whole.json)" ]
 
 before=$(state)
