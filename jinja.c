@@ -208,7 +208,7 @@ bool jinja_canonical(const char *text, size_t n, Buf *out) {
     bool whole = true;
     buf_str(&lines, "");
     for (size_t i = 0; i < n; i++) {
-        if (text[i] >= 0 && text[i] <= JINJA_HOLE) whole = false;
+        if ((unsigned char)text[i] <= JINJA_HOLE) whole = false;
         if (text[i] == '\r') buf_char(&lines, '\n'), i += i + 1 < n && text[i + 1] == '\n';
         else buf_char(&lines, text[i]);
     }
