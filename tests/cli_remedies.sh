@@ -32,19 +32,6 @@ ok "Fisher: all rows" grep -q '^sequences 20 variant empirical' .out
 works "Fisher, plus an earlier one" "$finetune" check fisher --model llama --data rows.jsonl --out both.fisher --plus llama.fisher --decay 0.5
 
 # ---- the same bytes -----------------------------------------------------------------------------------------------------
-whole() { "$finetune" check hash "$1" "$1/checkpoints/step-00000007" 2>&1 | cut -d' ' -f1,2; }
-same() { # NAME FLAGS…
-    name=$1
-    shift
-    set -- train --data rows.jsonl --valid 0.2 --steps 7 --eval-every 2 --batch 5 --lr 0.01 "$@"
-    rm -rf one cut parts
-    works "$name" "$finetune" "$@" --out one --threads 1
-    works "$name, one sample at a time, recomputed" "$finetune" "$@" --out cut --micro-batch 1 --recompute --threads 2
-    works "$name, until step 3" "$finetune" "$@" --out parts --micro-batch 2 --stop-at 3 --threads 3
-    works "$name, resumed" "$finetune" "$@" --out parts --micro-batch 3 --resume --recompute
-    ok "$name: micro-batches and recomputing leave every byte" test "$(whole cut)" = "$(whole one)"
-    ok "$name: stopping and resuming leave every byte" test "$(whole parts)" = "$(whole one)"
-}
 logged() { sed -n "s/.*\"$1\":\([-0-9.e]*\).*/\1/p" one/log.jsonl; }
 same "replay" --model llama --replay old.jsonl --replay-ratio 0.4
 ok "replay is recorded" grep -q '"replay": "[0-9a-f]*"' one/run.json

@@ -21,20 +21,6 @@ for family in llama gpt2; do
 done
 
 # ---- the same bytes ---------------------------------------------------------------------------------------------------
-whole() { "$finetune" check hash "$1" "$1/checkpoints/step-00000007" 2>&1 | cut -d' ' -f1,2; }
-# same NAME FLAGS…: seven steps at once, and the same in pieces; held-out rows and early stopping take part.
-same() {
-    name=$1
-    shift
-    set -- train --data rows.jsonl --valid 0.2 --steps 7 --eval-every 2 --batch 5 --lr 0.01 "$@"
-    rm -rf one cut parts
-    works "$name" "$finetune" "$@" --out one --threads 1
-    works "$name, one sample at a time, recomputed" "$finetune" "$@" --out cut --micro-batch 1 --recompute --threads 2
-    works "$name, until step 3" "$finetune" "$@" --out parts --micro-batch 2 --stop-at 3 --threads 3
-    works "$name, resumed" "$finetune" "$@" --out parts --micro-batch 3 --resume --recompute
-    ok "$name: micro-batches and recomputing leave every byte" test "$(whole cut)" = "$(whole one)"
-    ok "$name: stopping and resuming leave every byte" test "$(whole parts)" = "$(whole one)"
-}
 for family in llama gpt2; do
     same "$family, all weights" --model $family
     same "$family, LoRA" --model $family --lora --rank 3

@@ -54,6 +54,21 @@ failing() {
     elif ! grep -qF -e "$words" .err; then fail "$*: does not say \"$words\": $(cat .err)"
     else pass; fi
 }
+# What a run of seven steps leaves: its folder, and the checkpoint of its last step.
+whole() { "$finetune" check hash "$1" "$1/checkpoints/step-00000007" 2>&1 | cut -d' ' -f1,2; }
+# same NAME FLAGS…: seven steps at once, and the same in pieces; held-out rows and early stopping take part.
+same() {
+    name=$1
+    shift
+    set -- train --data rows.jsonl --valid 0.2 --steps 7 --eval-every 2 --batch 5 --lr 0.01 "$@"
+    rm -rf one cut parts
+    works "$name" "$finetune" "$@" --out one --threads 1
+    works "$name, one sample at a time, recomputed" "$finetune" "$@" --out cut --micro-batch 1 --recompute --threads 2
+    works "$name, until step 3" "$finetune" "$@" --out parts --micro-batch 2 --stop-at 3 --threads 3
+    works "$name, resumed" "$finetune" "$@" --out parts --micro-batch 3 --resume --recompute
+    ok "$name: micro-batches and recomputing leave every byte" test "$(whole cut)" = "$(whole one)"
+    ok "$name: stopping and resuming leave every byte" test "$(whole parts)" = "$(whole one)"
+}
 # The last command of a suite.
 finish() {
     echo "$suite: $passed passed, $failed failed"

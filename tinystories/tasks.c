@@ -4,8 +4,8 @@
  *     code      a description as a program of a small language              form; the numbers stand in the description
  *     support   a shop's answers: what a toy costs, in the shop's tone      tone, and forty prices to be learned
  *
- * As with skills, one item in five is held out by what it combines (an animal with its number, a start with a first
- * step, a toy with a wording); training rows hold none of them, test rows nothing else. All answers are made of tokens that the world's
+ * As with skills, one combination in five is held out (an animal with its number, a start with a first step, a toy with a
+ * wording); no training row has one, every test row has. All answers are made of tokens that the world's
  * texts hold: what a model has never written it learns to write with its embedding alone, which an adapter leaves as it is.
  */
 #include "world.h"
