@@ -151,7 +151,7 @@ static char *take_system(Buf *form, const char *before, const char *after) {
         at = find_bytes(form, (size_t)(start - form->data), before, n);
         if (!at) return NULL;
         start = end = at + n;
-        while ((*end < 0 || *end > JINJA_HOLE) && strncmp(end, after, strlen(after))) end++;
+        while ((unsigned char)*end > JINJA_HOLE && strncmp(end, after, strlen(after))) end++;
     } while (end == start || strncmp(end, after, strlen(after)));
     char *system = str_copy_n(start, (size_t)(end - start));
     Buf rest = {0};

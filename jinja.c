@@ -52,7 +52,7 @@ static bool read_string(Template *t, Tag *tag) {
             if (!name || !*name) return buf_free(&text), false;
             c = bytes[name - names];
         }
-        if (c >= 0 && c <= JINJA_HOLE) return buf_free(&text), false;
+        if ((unsigned char)c <= JINJA_HOLE) return buf_free(&text), false;
         buf_char(&text, c);
     }
     add_token(tag, TOKEN_STRING, text.data, text.len);
