@@ -118,10 +118,11 @@ char *sys_program(void) {
     return n > 0 && n < (ssize_t)sizeof path ? str_copy_n(path, (size_t)n) : NULL;
 }
 
-int sys_run(const char *path, char *const *argv) {
+int sys_run(const char *path, char *const *argv, bool aside) {
     int status = 0;
     pid_t child = fork();
     if (child == 0) {
+        if (aside) dup2(2, 1);
         execv(path, argv);
         _exit(127);
     }

@@ -158,7 +158,13 @@ char *sys_program(void) {
     return n > 0 && n < sizeof path ? str_copy_n(path, n) : NULL;
 }
 
-int sys_run(const char *path, char *const *argv) { return (int)_spawnv(_P_WAIT, path, (const char *const *)argv); }
+int sys_run(const char *path, char *const *argv, bool aside) {
+    int out = aside ? _dup(1) : -1;
+    if (out >= 0) _dup2(2, 1);
+    int code = (int)_spawnv(_P_WAIT, path, (const char *const *)argv);
+    if (out >= 0) _dup2(out, 1), _close(out);
+    return code;
+}
 
 int sys_pid(void) { return _getpid(); }
 void sys_exit_now(int code) { _exit(code); }

@@ -35,7 +35,7 @@ void words_free(Words *w) {
 }
 
 void train_beside(const Words *w, const char *what) {
-    int code = os_run_beside("finetune", "train", "--model", (int)w->count, w->list);
+    int code = os_run_beside("finetune", "train", "--model", (int)w->count, w->list, true);
     if (code == EXIT_BAD_INPUT) bad_input("%s: train refused it, see above", what);
     if (code) work_failed("%s: train ended with %d; what is finished is kept", what, code);
 }
