@@ -69,6 +69,11 @@ demo: finetune   ## stories, tokenizer, a model, what it writes and knows: four 
 	sh tinystories/demo.sh demo $(or $(OUT),demo-out)
 base: finetune   ## the same, larger: twenty minutes
 	sh tinystories/demo.sh base $(or $(OUT),base-out)
+# Finished cells stand in docs/claims.jsonl and are not run again. SEEDS=5: all orders and intervals, hours; BASE=DIR: another model.
+BASE =
+SEEDS =
+claims: finetune   ## what is said about fine-tuning, tried out: docs/claims.md
+	sh tinystories/claims.sh $(or $(BASE),base-out/base) $(or $(OUT),claims-out) $(or $(SEEDS),1)
 
 # main runs before the CPU is known to have the tier, so it is compiled for the baseline.
 $(DIR)/main.o: main.c
@@ -159,5 +164,5 @@ help:   ## this list
 clean:  ## removes what make made
 	rm -rf build finetune finetune-f64
 
-.PHONY: all demo base clean FORCE
+.PHONY: all demo base claims clean FORCE
 .SECONDARY:

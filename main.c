@@ -27,6 +27,7 @@ static const Subcommand subcommands[] = {
     {"export", "a model or an adapter as a GGUF file for llama.cpp and Ollama", cmd_export},
     {"forget", "what tuning cost: suites before and after, drift, R matrix", cmd_forget},
     {"report", "one HTML file of curves, samples, forgetting, hashes", cmd_report},
+    {"claims", "what is said about fine-tuning, as experiments on the story world", cmd_claims},
     {"check", "hashes, logits, gradients of any model folder", cmd_check},
     {"version", "compiler, tier, kind of fma, bits_version", cmd_version},
 };

@@ -29,6 +29,7 @@ run.h peft.h train.h train_parts.h
 remedy.h
 forget.h measure.h outcome.h trainer.h relearn.h sweep.h svg.h report.h
 tinystories/tinystories.h tinystories/world.h
+claims.h
 commands.h"
 # A .c file without a header of its own name stands with this one.
 owner() {
@@ -47,6 +48,7 @@ owner() {
     train.c | trial.c) echo train_parts.h ;;
     rows_*.c) echo rows.h ;;
     report_*.c) echo report.h ;;
+    claims_*.c) echo claims.h ;;
     chat_*.c) echo chat_parts.h ;;
     tinystories/*.c) echo tinystories/world.h ;;
     *.c) echo "${1%.c}.h" ;;

@@ -1,0 +1,164 @@
+/* The rows of the experiments. Everything drawn is a function of its place, so that every call writes the same file. */
+#include "claims.h"
+#include "os.h"
+
+#include <string.h>
+
+static void put_row(Buf *out, const Buf *prompt, const Buf *completion) {
+    JsonWriter w = {0};
+    jw_object(&w, NULL);
+    jw_string_n(&w, "prompt", prompt->data, prompt->len), jw_string_n(&w, "completion", completion->data, completion->len);
+    jw_end_object(&w);
+    buf_put(out, w.text.data, w.text.len), buf_char(out, '\n');
+    buf_free(&w.text);
+}
+
+static void put_text_row(Buf *out, const char *text, size_t n) {
+    JsonWriter w = {0};
+    jw_object(&w, NULL);
+    jw_string_n(&w, "text", text, n);
+    jw_end_object(&w);
+    buf_put(out, w.text.data, w.text.len), buf_char(out, '\n');
+    buf_free(&w.text);
+}
+
+static void draw_row(Task task, uint64_t index, Buf *prompt, Buf *completion) {
+    prompt->len = completion->len = 0;
+    task_item(prompt, completion, 1, task, false, index);
+}
+
+static char *write_rows(const Lab *l, char *name, Buf *rows) {
+    char *path = str_format("%s/data/%s.jsonl", l->out, name);
+    os_write_file(path, rows->data, rows->len);
+    buf_free(rows), mem_free(name);
+    return path;
+}
+
+/* Which row stands at each place, and whose answer: of `count` places. The first share·count of a permutation are the changed ones. */
+typedef enum { CHANGE_ANSWER, CHANGE_ROW } Change;
+static char *changed_rows(const Lab *l, Task task, size_t first, size_t count, double share, Change change, char *name) {
+    uint32_t *order = mem_new(count, sizeof *order);
+    size_t changed = (size_t)(share * (double)count + 0.5);
+    Buf rows = {0}, prompt = {0}, completion = {0}, other = {0};
+    bool *is_changed = mem_new(count, sizeof *is_changed);
+    rng_permute(order, (uint32_t)count, 1, RNG_SPLIT, 0);
+    for (size_t i = 0; i < changed; i++) is_changed[order[i]] = true;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t kept = (uint32_t)(count - changed), pick = is_changed[i] && kept ? rng_below(kept, 1, RNG_SPLIT, i, 1) : 0;
+        draw_row(task, is_changed[i] && change == CHANGE_ROW ? first + order[changed + pick] : first + i, &prompt, &completion);
+        if (is_changed[i] && change == CHANGE_ANSWER) draw_row(task, first + order[changed + pick], &other, &completion);
+        put_row(&rows, &prompt, &completion);
+    }
+    buf_free(&prompt), buf_free(&completion), buf_free(&other), mem_free(order), mem_free(is_changed);
+    return write_rows(l, name, &rows);
+}
+
+char *data_rows(const Lab *l, Task task, size_t first, size_t count) {
+    return changed_rows(l, task, first, count, 0, CHANGE_ROW, str_format("%s-%zu-%zu", task_names[task], first, count));
+}
+
+char *data_wrong(const Lab *l, Task task, size_t count, double share) {
+    return changed_rows(l, task, 0, count, share, CHANGE_ANSWER, str_format("%s-%zu-wrong-%d", task_names[task], count, (int)(100 * share + 0.5)));
+}
+
+char *data_repeated(const Lab *l, Task task, size_t count, double share) {
+    return changed_rows(l, task, 0, count, share, CHANGE_ROW, str_format("%s-%zu-repeated-%d", task_names[task], count, (int)(100 * share + 0.5)));
+}
+
+char *data_joint(const Lab *l, const Task *tasks, size_t task_count, size_t count) {
+    Buf rows = {0}, prompt = {0}, completion = {0};
+    for (size_t i = 0; i < count; i++)
+        for (size_t t = 0; t < task_count; t++) draw_row(tasks[t], i, &prompt, &completion), put_row(&rows, &prompt, &completion);
+    buf_free(&prompt), buf_free(&completion);
+    return write_rows(l, str_format("joint-%zu-%zu", task_count, count), &rows);
+}
+
+char *data_earlier(const Lab *l, uint32_t seed, size_t documents, const Task *tasks, size_t task_count, size_t rows) {
+    Buf out = {0}, text = {0}, prompt = {0}, completion = {0}, name = {0};
+    for (size_t i = 0; i < documents; i++) {
+        text.len = 0;
+        mixture_document(&text, seed, i);
+        put_text_row(&out, text.data, text.len);
+    }
+    for (size_t i = 0; i < rows; i++)
+        for (size_t t = 0; t < task_count; t++) {
+            draw_row(tasks[t], i, &prompt, &completion);
+            text.len = 0;
+            buf_put(&text, prompt.data, prompt.len), buf_put(&text, completion.data, completion.len);
+            put_text_row(&out, text.data, text.len);
+        }
+    buf_format(&name, "earlier-%u-%zu-%zu", seed, documents, rows);
+    for (size_t t = 0; t < task_count; t++) buf_format(&name, "-%s", task_names[tasks[t]]);
+    buf_free(&text), buf_free(&prompt), buf_free(&completion);
+    return write_rows(l, name.data, &out);
+}
+
+/* ---- other words, and the form of an answer ---- */
+
+static void replace(Buf *text, const char *from, const char *to) {
+    char *at = text->len ? strstr(text->data, from) : NULL;
+    if (!at) return;
+    Buf out = {0};
+    buf_put(&out, text->data, (size_t)(at - text->data)), buf_str(&out, to), buf_str(&out, at + strlen(from));
+    buf_free(text);
+    *text = out;
+}
+
+/* No training row has these words; what is asked for is the same. */
+static const char *const others[TASKS][WORDINGS][2] = {
+    [TASK_JSON] = {{"", ""}, {" counted:", " saw:"}, {" and ", ", "}, {" counted:", " went to the park and counted:"}},
+    [TASK_CODE] = {{"", ""}, {"start with", "begin with"}, {" and print it", " and show it"}, {"Task: start", "Task: please start"}},
+    [TASK_SUPPORT] = {{"", ""}, {" asks:", " says:"}, {" asks: ", " asks: Hello! "}, {"?", ", please?"}},
+};
+
+char *data_wording(const Lab *l, Task task, size_t wording) {
+    Buf rows = {0}, prompt = {0}, completion = {0};
+    for (uint64_t i = 1; i < 200; i += 2) { /* the report half of the test's items */
+        prompt.len = completion.len = 0;
+        task_item(&prompt, &completion, 1, task, true, i);
+        if (wording) replace(&prompt, others[task][wording][0], others[task][wording][1]);
+        put_row(&rows, &prompt, &completion);
+    }
+    buf_free(&prompt), buf_free(&completion);
+    return write_rows(l, str_format("%s-wording-%zu", task_names[task], wording), &rows);
+}
+
+/* One object of three different names, each with a whole number. */
+static bool json_form(const char *answer) {
+    Catch c;
+    bool ok = false;
+    if (!setjmp(catch_begin(&c)->jump)) {
+        JsonDoc *doc = json_parse(answer, strlen(answer), "answer", 1);
+        const Json *root = json_root(doc);
+        ok = root->kind == JSON_OBJECT && root->count == 3;
+        for (size_t i = 0; ok && i < root->count; i++) ok = root->items[i].kind == JSON_NUMBER && root->items[i].is_integer;
+        json_free(doc);
+        catch_end(&c);
+        return ok;
+    }
+    return false;
+}
+
+/* " = 5; + 2; - 1; *" with one setting, one to three steps, one print. */
+static bool code_form(const char *at) {
+    int steps = 0;
+    for (;; steps++) {
+        if (*at++ != ' ') return false;
+        if (*at == '*') return steps > 1 && steps < 5 && !at[1];
+        if (*at != (steps ? '+' : '=') && !(steps && *at == '-')) return false;
+        if (*++at != ' ' || !strspn(at + 1, "0123456789")) return false;
+        at += 1 + strspn(at + 1, "0123456789");
+        if (*at++ != ';') return false;
+    }
+}
+
+/* " The TOY is N nuts, NAME. Then you will be happy." */
+static bool support_form(const char *answer) {
+    const char *is = strstr(answer, " is "), *nuts = is ? strstr(is, " nuts, ") : NULL;
+    size_t digits = is ? strspn(is + 4, "0123456789") : 0;
+    return str_starts(answer, " The ") && nuts && digits && is + 4 + digits == nuts && str_ends(answer, ". Then you will be happy.");
+}
+
+bool task_form(Task task, const char *answer) {
+    return task == TASK_JSON ? json_form(answer) : task == TASK_CODE ? code_form(answer) : support_form(answer);
+}

@@ -1,0 +1,105 @@
+/* Figures over seeds and items, and how the page writes them. */
+#include "claims.h"
+#include "fp.h"
+#include "stats.h"
+#include "svg.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* ---- items ---- */
+
+/* Appends one suite's items of one stage as 0 and 1. */
+static size_t add_items(const Json *results, size_t stage, const char *suite, double *x) {
+    assert(stage < results->count);
+    const Json *items = json_get(json_get(&results->items[stage], "items"), suite);
+    assert(items && items->kind == JSON_STRING);
+    for (size_t i = 0; x && i < items->length; i++) x[i] = items->string[i] == '1';
+    return items->length;
+}
+
+/* How many; x [items] may be NULL. */
+static size_t items_of(const Json *results, size_t stage, const char *suite, double *x) {
+    size_t n = 0;
+    if (strcmp(suite, "skills")) return add_items(results, stage, suite, x);
+    for (int i = 0; i < SKILLS; i++) n += add_items(results, stage, skill_names[i], x ? x + n : NULL);
+    return n;
+}
+
+/* Items and seeds are two samples; the squares of the two half widths add: over items of what each scores in the mean of the seeds, over seeds of the
+ * mean of all items. With one seed the items' alone. values: [seeds][items]. */
+static Interval over_both(const double *values, size_t seeds, size_t items, Interval of_items) {
+    if (seeds == 1) return of_items;
+    double *means = mem_new(seeds, sizeof *means), half = (of_items.high - of_items.low) / 2;
+    for (size_t s = 0; s < seeds; s++) means[s] = estimate_mean(values + s * items, items).mean;
+    Estimate e = estimate_mean(means, seeds);
+    mem_free(means);
+    double both = d_sqrt(half * half + (e.high - e.mean) * (e.high - e.mean));
+    return (Interval){e.mean, e.mean - both, e.mean + both};
+}
+
+/* The mean over the seeds, item by item. */
+static double *mean_items(const double *values, size_t seeds, size_t items) {
+    double *mean = mem_new(items, sizeof *mean);
+    for (size_t i = 0; i < items; i++) {
+        for (size_t s = 0; s < seeds; s++) mean[i] += values[s * items + i];
+        mean[i] /= (double)seeds;
+    }
+    return mean;
+}
+
+static double *gather(const Lab *l, const Json *const *results, size_t stage, const char *suite, size_t *items) {
+    *items = items_of(results[0], stage, suite, NULL);
+    double *values = mem_new(l->seeds * *items, sizeof *values);
+    for (size_t s = 0; s < l->seeds; s++) items_of(results[s], stage, suite, values + s * *items);
+    return values;
+}
+
+Interval score_over(const Lab *l, const Json *const *results, size_t stage, const char *suite) {
+    size_t items;
+    double *values = gather(l, results, stage, suite, &items), *mean = mean_items(values, l->seeds, items);
+    Estimate e = estimate_mean(mean, items);
+    Interval of_items = {e.mean, e.low, e.high};
+    if (l->seeds == 1) wilson_interval(e.mean * (double)items, items, &of_items.low, &of_items.high);
+    Interval r = over_both(values, l->seeds, items, of_items);
+    mem_free(values), mem_free(mean);
+    return r;
+}
+
+Interval change_over(const Lab *l, const Json *const *a, size_t stage_a, const Json *const *b, size_t stage_b, const char *suite) {
+    size_t items, other;
+    double *from = gather(l, a, stage_a, suite, &items), *to = gather(l, b, stage_b, suite, &other);
+    assert(items == other);
+    Interval of_items = mean_change(from, to, items, l->seeds == 1);
+    for (size_t i = 0; i < l->seeds * items; i++) to[i] -= from[i];
+    if (l->seeds > 1) {
+        double *mean = mean_items(to, l->seeds, items);
+        Estimate e = estimate_mean(mean, items);
+        of_items = (Interval){e.mean, e.low, e.high};
+        mem_free(mean);
+    }
+    Interval r = over_both(to, l->seeds, items, of_items);
+    mem_free(from), mem_free(to);
+    return r;
+}
+
+Interval number_over(const Lab *l, const double *values) {
+    Estimate e = estimate_mean(values, l->seeds);
+    return l->seeds == 1 ? (Interval){e.mean, e.mean, e.mean} : (Interval){e.mean, e.low, e.high};
+}
+
+/* ---- words ---- */
+
+void page_number(Buf *page, double x, int decimals) {
+    if (is_finite(x)) html_decimals(page, x, decimals, false);
+    else buf_str(page, "–");
+}
+
+void page_interval(Buf *page, Interval i, int decimals, bool sign) {
+    html_decimals(page, i.value, decimals, sign);
+    if (i.low == i.high || !is_finite(i.low)) return;
+    buf_str(page, " ["), html_decimals(page, i.low, decimals, sign), buf_str(page, ", "), html_decimals(page, i.high, decimals, sign),
+        buf_char(page, ']');
+}
+
+const char *verdict(Interval change) { return change.low > 0 ? "more" : change.high < 0 ? "less" : "not told apart"; }
