@@ -1,4 +1,4 @@
-/* The rows of the experiments. Everything drawn is a function of its place, so that every call writes the same file. */
+/* The rows of the experiments, made of those that `stories` wrote. What is drawn is a function of its place: every call writes the same file. */
 #include "claims.h"
 #include "os.h"
 
@@ -22,9 +22,35 @@ static void put_text_row(Buf *out, const char *text, size_t n) {
     buf_free(&w.text);
 }
 
-static void draw_row(Task task, uint64_t index, Buf *prompt, Buf *completion) {
-    prompt->len = completion->len = 0;
-    task_item(prompt, completion, 1, task, false, index);
+/* A file of the world: of a task the different rows to be tuned on, or its test. */
+typedef struct {
+    JsonDoc **docs;
+    size_t count;
+} Table;
+
+static Table table_read(const Lab *l, Task task, const char *part) {
+    char *path = str_format("%s/task-%s-%s.jsonl", l->world, task_names[task], part);
+    Buf text = os_read(path);
+    Table t = {0};
+    for (char *line = text.data, *end; line && (end = strchr(line, '\n')); line = end + 1) {
+        t.docs = mem_resize(t.docs, t.count + 1, sizeof *t.docs);
+        t.docs[t.count] = json_parse(line, (size_t)(end - line), path, t.count + 1), t.count++;
+    }
+    buf_free(&text), mem_free(path);
+    return t;
+}
+
+static void table_free(Table *t) {
+    for (size_t i = 0; i < t->count; i++) json_free(t->docs[i]);
+    mem_free(t->docs);
+}
+
+/* One member of row i, in place of what is in out. */
+static void take(const Table *t, size_t i, const char *key, Buf *out) {
+    if (i >= t->count) work_failed("claims: a task has only %zu rows, row %zu was asked for", t->count, i + 1);
+    const Json *text = json_need(t->docs[i], json_root(t->docs[i]), key, JSON_STRING);
+    out->len = 0;
+    buf_put(out, text->string, text->length);
 }
 
 static char *write_rows(const Lab *l, char *name, Buf *rows) {
@@ -37,19 +63,20 @@ static char *write_rows(const Lab *l, char *name, Buf *rows) {
 /* Which row stands at each place, and whose answer: of `count` places. The first share·count of a permutation are the changed ones. */
 typedef enum { CHANGE_ANSWER, CHANGE_ROW } Change;
 static char *changed_rows(const Lab *l, Task task, size_t first, size_t count, double share, Change change, char *name) {
+    Table t = table_read(l, task, "train");
     uint32_t *order = mem_new(count, sizeof *order);
     size_t changed = (size_t)(share * (double)count + 0.5);
-    Buf rows = {0}, prompt = {0}, completion = {0}, other = {0};
+    Buf rows = {0}, prompt = {0}, completion = {0};
     bool *is_changed = mem_new(count, sizeof *is_changed);
     rng_permute(order, (uint32_t)count, 1, RNG_SPLIT, 0);
     for (size_t i = 0; i < changed; i++) is_changed[order[i]] = true;
     for (size_t i = 0; i < count; i++) {
         uint32_t kept = (uint32_t)(count - changed), pick = is_changed[i] && kept ? rng_below(kept, 1, RNG_SPLIT, i, 1) : 0;
-        draw_row(task, is_changed[i] && change == CHANGE_ROW ? first + order[changed + pick] : first + i, &prompt, &completion);
-        if (is_changed[i] && change == CHANGE_ANSWER) draw_row(task, first + order[changed + pick], &other, &completion);
+        size_t other = is_changed[i] ? order[changed + pick] : i;
+        take(&t, first + (change == CHANGE_ROW ? other : i), "prompt", &prompt), take(&t, first + other, "completion", &completion);
         put_row(&rows, &prompt, &completion);
     }
-    buf_free(&prompt), buf_free(&completion), buf_free(&other), mem_free(order), mem_free(is_changed);
+    buf_free(&prompt), buf_free(&completion), mem_free(order), mem_free(is_changed), table_free(&t);
     return write_rows(l, name, &rows);
 }
 
@@ -66,30 +93,35 @@ char *data_repeated(const Lab *l, Task task, size_t count, double share) {
 }
 
 char *data_joint(const Lab *l, const Task *tasks, size_t task_count, size_t count) {
+    Table t[TASKS];
     Buf rows = {0}, prompt = {0}, completion = {0};
+    for (size_t k = 0; k < task_count; k++) t[k] = table_read(l, tasks[k], "train");
     for (size_t i = 0; i < count; i++)
-        for (size_t t = 0; t < task_count; t++) draw_row(tasks[t], i, &prompt, &completion), put_row(&rows, &prompt, &completion);
+        for (size_t k = 0; k < task_count; k++) take(&t[k], i, "prompt", &prompt), take(&t[k], i, "completion", &completion), put_row(&rows, &prompt, &completion);
+    for (size_t k = 0; k < task_count; k++) table_free(&t[k]);
     buf_free(&prompt), buf_free(&completion);
     return write_rows(l, str_format("joint-%zu-%zu", task_count, count), &rows);
 }
 
 char *data_earlier(const Lab *l, uint32_t seed, size_t documents, const Task *tasks, size_t task_count, size_t rows) {
-    Buf out = {0}, text = {0}, prompt = {0}, completion = {0}, name = {0};
+    Buf out = {0}, text = {0}, completion = {0}, name = {0};
     for (size_t i = 0; i < documents; i++) {
         text.len = 0;
         mixture_document(&text, seed, i);
         put_text_row(&out, text.data, text.len);
     }
-    for (size_t i = 0; i < rows; i++)
-        for (size_t t = 0; t < task_count; t++) {
-            draw_row(tasks[t], i, &prompt, &completion);
-            text.len = 0;
-            buf_put(&text, prompt.data, prompt.len), buf_put(&text, completion.data, completion.len);
+    buf_format(&name, "earlier-%u-%zu-%zu", seed, documents, rows);
+    for (size_t k = 0; k < task_count; k++) {
+        Table t = table_read(l, tasks[k], "train");
+        for (size_t i = 0; i < rows; i++) {
+            take(&t, i, "prompt", &text), take(&t, i, "completion", &completion);
+            buf_put(&text, completion.data, completion.len);
             put_text_row(&out, text.data, text.len);
         }
-    buf_format(&name, "earlier-%u-%zu-%zu", seed, documents, rows);
-    for (size_t t = 0; t < task_count; t++) buf_format(&name, "-%s", task_names[tasks[t]]);
-    buf_free(&text), buf_free(&prompt), buf_free(&completion);
+        table_free(&t);
+        buf_format(&name, "-%s", task_names[tasks[k]]);
+    }
+    buf_free(&text), buf_free(&completion);
     return write_rows(l, name.data, &out);
 }
 
@@ -112,14 +144,14 @@ static const char *const others[TASKS][WORDINGS][2] = {
 };
 
 char *data_wording(const Lab *l, Task task, size_t wording) {
+    Table t = table_read(l, task, "test");
     Buf rows = {0}, prompt = {0}, completion = {0};
-    for (uint64_t i = 1; i < 200; i += 2) { /* the report half of the test's items */
-        prompt.len = completion.len = 0;
-        task_item(&prompt, &completion, 1, task, true, i);
+    for (size_t i = 1; i < t.count; i += 2) { /* the report half */
+        take(&t, i, "prompt", &prompt), take(&t, i, "completion", &completion);
         if (wording) replace(&prompt, others[task][wording][0], others[task][wording][1]);
         put_row(&rows, &prompt, &completion);
     }
-    buf_free(&prompt), buf_free(&completion);
+    buf_free(&prompt), buf_free(&completion), table_free(&t);
     return write_rows(l, str_format("%s-wording-%zu", task_names[task], wording), &rows);
 }
 
