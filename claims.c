@@ -94,7 +94,7 @@ Lab lab_open(const char *base, const char *out, const char *record, size_t seeds
 void lab_close(Lab *l) {
     for (int i = 0; i < TASKS; i++) measure_free(&l->tasks[i]);
     for (int i = 0; i < SKILLS; i++) measure_free(&l->skills[i]);
-    measure_free(&l->stories), tokenizer_free(l->tok), record_free(l->record);
+    buf_free(&l->picture), measure_free(&l->stories), tokenizer_free(l->tok), record_free(l->record);
     mem_free((void *)l->world);
 }
 

@@ -13,6 +13,7 @@
 #define CLAIMS_H
 
 #include "measure.h"
+#include "svg.h"
 #include "tinystories/tinystories.h"
 
 /* What the models of a cell are measured on. */
@@ -28,6 +29,7 @@ typedef struct {
     Tokenizer *tok;
     Measure tasks[TASKS], skills[SKILLS], stories;
     Record *record;
+    Buf picture;                      /* what the remedies cost, as SVG */
     size_t done, run;                 /* cells asked for, cells run */
     Sha256 results;                   /* of all results asked for, in that order */
 } Lab;
@@ -107,6 +109,8 @@ Interval number_over(const Lab *l, const double *values);
 
 void page_number(Buf *page, double x, int decimals);
 void page_interval(Buf *page, Interval i, int decimals, bool sign);
+/* A file of its own, for light and dark. */
+void page_picture(Buf *out, const Forest *f);
 /* "more", "less", or "not told apart": only the first two where the interval excludes 0. */
 const char *verdict(Interval change);
 

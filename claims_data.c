@@ -97,7 +97,10 @@ char *data_joint(const Lab *l, const Task *tasks, size_t task_count, size_t coun
     Buf rows = {0}, prompt = {0}, completion = {0};
     for (size_t k = 0; k < task_count; k++) t[k] = table_read(l, tasks[k], "train");
     for (size_t i = 0; i < count; i++)
-        for (size_t k = 0; k < task_count; k++) take(&t[k], i, "prompt", &prompt), take(&t[k], i, "completion", &completion), put_row(&rows, &prompt, &completion);
+        for (size_t k = 0; k < task_count; k++) {
+            take(&t[k], i, "prompt", &prompt), take(&t[k], i, "completion", &completion);
+            put_row(&rows, &prompt, &completion);
+        }
     for (size_t k = 0; k < task_count; k++) table_free(&t[k]);
     buf_free(&prompt), buf_free(&completion);
     return write_rows(l, str_format("joint-%zu-%zu", task_count, count), &rows);

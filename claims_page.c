@@ -2,7 +2,6 @@
 #include "claims.h"
 #include "fp.h"
 #include "stats.h"
-#include "svg.h"
 
 #include <assert.h>
 #include <string.h>
@@ -103,3 +102,18 @@ void page_interval(Buf *page, Interval i, int decimals, bool sign) {
 }
 
 const char *verdict(Interval change) { return change.low > 0 ? "more" : change.high < 0 ? "less" : "not told apart"; }
+
+void page_picture(Buf *out, const Forest *f) {
+    Buf inner = {0};
+    svg_forest(&inner, f);
+    const char *box = inner.len ? strstr(inner.data, "viewBox=\"") : NULL;
+    assert(box);
+    buf_format(out, "<svg xmlns=\"http://www.w3.org/2000/svg\" %.*s>\n", (int)(strchr(box + 9, '"') + 1 - box), box);
+    buf_str(out, "<style>svg{--bg:#fff;--soft:#5a646f;--rule:#e1e5e9;--zero:#8b949e}.c0{--c:#1f5fa8}.c1{--c:#b4470a}\n"
+                 "@media (prefers-color-scheme:dark){svg{--bg:#0d1117;--soft:#9aa4af;--rule:#2c323a;--zero:#6b7580}.c0{--c:#7ab4f5}.c1{--c:#f29b5c}}\n"
+                 "text{font:12px system-ui,sans-serif;fill:var(--soft)}.grid{stroke:var(--rule)}\n"
+                 ".axis{stroke:var(--zero)}.zero{stroke:var(--zero);stroke-width:1.5}\n"
+                 ".bar{stroke:var(--c);stroke-width:2}.dot{fill:var(--c);stroke:var(--bg)}</style>\n");
+    buf_put(out, inner.data, inner.len), buf_str(out, "</svg>\n");
+    buf_free(&inner);
+}

@@ -2,7 +2,6 @@
 #include "claims.h"
 #include "commands.h"
 #include "os.h"
-#include "svg.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -60,6 +59,14 @@ static void begin_page(Buf *page, const Lab *l) {
         l->base_hash);
 }
 
+/* The picture stands beside the page: claims.svg beside claims.md. */
+static void write_page(const char *path, const Buf *page, const Buf *picture) {
+    char *beside = str_format("%.*s.svg", (int)(str_ends(path, ".md") ? strlen(path) - 3 : strlen(path)), path);
+    os_write_file(path, page->data, page->len);
+    if (picture->len) os_write_file(beside, picture->data, picture->len);
+    mem_free(beside);
+}
+
 int cmd_claims(int argc, char **argv) {
     const char *base = NULL, *out = NULL, *record = "docs/claims.jsonl", *page_path = "docs/claims.md", *only = NULL;
     size_t seeds = 1;
@@ -93,7 +100,7 @@ int cmd_claims(int argc, char **argv) {
     sha256_end(&l.results, digest), sha256_hex(digest, hash);
     buf_format(&page, "\n---\n\n%zu cells; results, without the seconds, sha256 `%s`.\n", l.done, hash);
     if (only) out_bytes(page.data, page.len);
-    else os_write_file(page_path, page.data, page.len);
+    else write_page(page_path, &page, &l.picture);
     ResultLine r = result_begin(common.json);
     result_text(&r, "base", l.base_hash), result_count(&r, "seeds", seeds), result_count(&r, "run", l.run), result_count(&r, "cells", l.done);
     result_text(&r, "results", hash);

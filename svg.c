@@ -412,12 +412,16 @@ void svg_chart(Buf *out, const Chart *c) {
 }
 
 void svg_forest(Buf *out, const Forest *c) {
-    enum { WIDTH = 480, LEFT = 118, DOT = 14 };
+    enum { WIDTH = 480, DOT = 14, COLUMNS = 15, COLUMNS_MOST = 30 };
     double low = 0, high = 0, x_low, x_high, row = DOT * (double)c->count + 12;
     bool any = true;
+    size_t columns = COLUMNS;
     if (!series_range(c->series, c->count, true, &x_low, &x_high)) return;
+    for (size_t r = 0; r < c->row_count; r++)
+        if (strlen(c->rows[r]) > columns) columns = strlen(c->rows[r]) < COLUMNS_MOST ? strlen(c->rows[r]) : COLUMNS_MOST;
+    double left = 118 + 6.5 * (double)(columns - COLUMNS);
     widen(x_low, &low, &high, &any), widen(x_high, &low, &high, &any);
-    Frame f = {.x = axis_new(low, high, AXIS_ROUND, 6), .y = {.low = 0, .high = 1}, .left = LEFT, .top = 6, .width = WIDTH - LEFT - 16,
+    Frame f = {.x = axis_new(low, high, AXIS_ROUND, 6), .y = {.low = 0, .high = 1}, .left = left, .top = 6, .width = WIDTH - left - 16,
                .height = row * (double)c->row_count};
     double bottom = f.top + f.height;
     begin_picture(out, c->id, c->title, c->desc, WIDTH, (int)(bottom + 42));
@@ -426,8 +430,8 @@ void svg_forest(Buf *out, const Forest *c) {
     put_line(out, "zero", px(&f, 0), f.top, px(&f, 0), bottom);
     for (size_t r = 0; r < c->row_count; r++) {
         double top = f.top + row * (double)r;
-        begin_text(out, "tick", LEFT - 10, top + row / 2 + 4, "end");
-        html_text_short(out, c->rows[r], 15);
+        begin_text(out, "tick", left - 10, top + row / 2 + 4, "end");
+        html_text_short(out, c->rows[r], columns);
         buf_str(out, "</text>\n");
         for (size_t i = 0; i < c->count; i++) {
             const Series *s = &c->series[i];
@@ -435,8 +439,8 @@ void svg_forest(Buf *out, const Forest *c) {
             char class[16] = "bar c0";
             class[5] = (char)('0' + s->color % 8);
             if (!plottable(s->x[r]) && i == 0) {
-                bool left = px(&f, 0) < LEFT + f.width / 2; /* on the side that has room */
-                begin_text(out, "tick", px(&f, 0) + (left ? 8 : -8), top + row / 2 + 4, left ? "start" : "end");
+                bool right = px(&f, 0) < left + f.width / 2; /* on the side that has room */
+                begin_text(out, "tick", px(&f, 0) + (right ? 8 : -8), top + row / 2 + 4, right ? "start" : "end");
                 buf_str(out, "not known</text>\n");
             }
             if (!plottable(s->x[r])) continue;
