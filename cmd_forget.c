@@ -181,7 +181,7 @@ int cmd_forget(int argc, char **argv) {
         {"--kl-tokens", FLAG_SIZE, DEFINING, &o.kl_tokens, 0, 1e9, "N", "tokens of each suite that KL is taken over; 0: all", false},
         {"--out", FLAG_TEXT, EXECUTION, &o.out, 0, 0, "DIR", "folder for forget.json, forget.csv, items-SUITE.jsonl; must not exist", false},
         {"--relearn", FLAG_SIZE, DEFINING, &o.relearn, 0, 1073741824, "N", "how few rows of the select half, up to N, bring known tasks back", false},
-        {"--sweep", FLAG_TEXT, EXECUTION, &o.sweep, 0, 0, "FILE.json", "instead: train methods x rates x ranks, compare at matched learning", false},
+        {"--sweep", FLAG_TEXT, EXECUTION, &o.sweep, 0, 0, "FILE.json", "instead: train methods x rates x strengths, compare at matched learning", false},
         {"--resume", FLAG_SWITCH, EXECUTION, &o.resume, 0, 0, NULL, "with --sweep: keep the finished cells in --out", false},
         {"--force", FLAG_SWITCH, EXECUTION, &o.force, 0, 0, NULL, "write into --out when it exists", false},
         COMMON_FLAGS(o.common)};

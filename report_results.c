@@ -1,5 +1,6 @@
 /* The sections that show what forget found: suites before and after, what stands under the form, drift, the R matrix, the frontier. */
 #include "fp.h"
+#include "os.h"
 #include "report.h"
 #include "svg.h"
 
@@ -338,8 +339,41 @@ static void put_frontier_chart(Buf *out, const Result *r, const Json *cells) {
     mem_free(series);
 }
 
+/* What the timing.jsonl beside the file says of a cell; NaN: nothing. */
+static double seconds_of(const Result *r, const char *cell) {
+    const char *name = json_name(r->doc), *slash = strrchr(name, '/');
+    char *dir = slash ? str_copy_n(name, (size_t)(slash - name)) : str_copy("."), *path = os_join(dir, "timing.jsonl");
+    double seconds = not_known();
+    Buf file = os_exists(path) ? os_read(path) : (Buf){0};
+    for (const char *at = file.data, *end = file.data + file.len, *stop; at && at < end && (stop = memchr(at, '\n', (size_t)(end - at))); at = stop + 1) {
+        JsonDoc *line = json_parse(at, (size_t)(stop - at), path, 1);
+        if (!strcmp(json_string(line, json_root(line), "cell", ""), cell)) seconds = json_double(line, json_root(line), "seconds", not_known());
+        json_free(line);
+    }
+    buf_free(&file), mem_free(dir), mem_free(path);
+    return seconds;
+}
+
+static void put_matched(Buf *out, const Result *r, const Json *cell, const Json *at) {
+    static const char *const counts[] = {"step", "new_tokens", "total_tokens"};
+    double seconds = seconds_of(r, json_string(r->doc, cell, "cell", ""));
+    for (size_t k = 0; k < 3; k++) buf_str(out, "<td>"), html_number(out, number_of(r, at, counts[k]), 15), buf_str(out, "</td>");
+    buf_str(out, "<td>");
+    if (is_finite(seconds)) html_decimals(out, seconds, 1, false);
+    else buf_str(out, "–");
+    buf_str(out, "</td><td>"), html_decimals(out, number_of(r, at, "learning"), 3, false);
+    buf_str(out, "<small>"), html_decimals(out, number_of(r, cell, "above"), 3, true);
+    buf_str(out, number_of(r, cell, "bracket") > 1 ? "</small></td><td>" : ", one step</small></td><td>");
+    html_decimals(out, number_of(r, at, "reported"), 3, false);
+    put_interval(out, number_of(r, at, "reported_low"), number_of(r, at, "reported_high"), false);
+    buf_str(out, "</td><td>"), html_decimals(out, number_of(r, at, "forgetting"), 3, true);
+    put_interval(out, number_of(r, at, "low"), number_of(r, at, "high"), true);
+    buf_str(out, json_bool(r->doc, cell, "chosen", false) ? "</td><td>✓</td></tr>\n" : "</td><td></td></tr>\n");
+}
+
 static void put_frontier(Buf *out, const Result *r) {
-    static const char *const head[] = {"Method", "Rate", "Rank", "First step at τ", "Tokens", "Learning", "Forgetting"};
+    static const char *const head[] = {"Method", "Rate", "Strength", "Step", "New tokens", "All tokens", "Seconds", "Learning", "Learning, reported",
+                                       "Forgetting", "Chosen"};
     const Json *cells = json_need(r->doc, r->root, "cells", JSON_ARRAY);
     put_format_text(out, "<h2>Learning against forgetting: ", text_of(r, r->root, "task"), "</h2>\n");
     put_methods(out, r, cells);
@@ -352,19 +386,15 @@ static void put_frontier(Buf *out, const Result *r) {
         const Json *cell = &cells->items[i], *at = json_get(cell, "matched");
         put_row_head(out, text_of(r, cell, "method"));
         buf_str(out, "<td>"), html_number(out, number_of(r, cell, "rate"), 4), buf_str(out, "</td><td>");
-        html_number(out, number_of(r, cell, "rank"), 4), buf_str(out, "</td>");
-        if (!at || at->kind != JSON_OBJECT) {
-            buf_str(out, "<td colspan=\"4\">not reached</td></tr>\n");
-            continue;
-        }
-        buf_str(out, "<td>"), html_number(out, number_of(r, at, "step"), 15), buf_str(out, "</td><td>"), html_number(out, number_of(r, at, "tokens"), 15);
-        buf_str(out, "</td><td>"), html_decimals(out, number_of(r, at, "learning"), 3, false), buf_str(out, "</td><td>");
-        html_decimals(out, number_of(r, at, "forgetting"), 3, true);
-        double low = number_of(r, at, "low"), high = number_of(r, at, "high");
-        if (is_finite(low)) put_interval(out, low, high, true);
-        buf_str(out, "</td></tr>\n");
+        if (json_get(cell, "flag")) put_format_text(out, "", text_of(r, cell, "flag"), " "), html_number(out, number_of(r, cell, "strength"), 4);
+        buf_str(out, "</td>");
+        if (at && at->kind == JSON_OBJECT) put_matched(out, r, cell, at);
+        else buf_str(out, "<td colspan=\"8\">not reached</td></tr>\n");
     }
     end_table(out), buf_free(&caption);
+    buf_str(out, "<p class=\"soft\">Each setting is read at the first checkpoint whose learning, on the select half, reaches τ; beside it, how far above τ "
+                 "that lies. Chosen: of each method the setting that forgets least on the select half. Reported learning and forgetting are the report half’s, "
+                 "with 95 % intervals.</p>\n");
 }
 
 /* ---- one file ---- */

@@ -154,6 +154,7 @@ static void write_state(const char *dir, const char *const *files, const State *
     jw_string(&w, "format", "finetune.c checkpoint");
     jw_int(&w, "bits_version", BITS_VERSION);
     jw_uint(&w, "step", s->step), jw_uint(&w, "tokens", s->tokens);
+    if (s->new_tokens != s->tokens || s->total_tokens != s->tokens) jw_uint(&w, "new_tokens", s->new_tokens), jw_uint(&w, "total_tokens", s->total_tokens);
     jw_uint(&w, "best_step", s->best_step), jw_double(&w, "best_loss", s->best_loss);
     if (s->scored) jw_double(&w, "best_score", s->best_score);
     jw_uint(&w, "log_bytes", s->log_bytes);
@@ -281,6 +282,8 @@ static State verify(const char *dir, const char *const *names) {
                .best_step = (size_t)json_int(doc, root, "best_step", 0, INT64_MAX, 0), .best_loss = json_double(doc, root, "best_loss", 0),
                .scored = json_get(root, "best_score") != NULL, .best_score = json_double(doc, root, "best_score", 0),
                .log_bytes = (size_t)json_int(doc, root, "log_bytes", 0, INT64_MAX, 0)};
+    s.new_tokens = (size_t)json_int(doc, root, "new_tokens", 0, INT64_MAX, (int64_t)s.tokens);
+    s.total_tokens = (size_t)json_int(doc, root, "total_tokens", 0, INT64_MAX, (int64_t)s.tokens);
     json_free(doc);
     mem_free(path);
     return s;

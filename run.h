@@ -23,6 +23,7 @@
 typedef struct {
     size_t step;                      /* updates done */
     size_t tokens;                    /* supervised tokens seen */
+    size_t new_tokens, total_tokens;  /* tokens computed, prompts too: of the new task's samples; of all, with what remedies add */
     size_t best_step;                 /* 0: no evaluation yet */
     double best_loss;
     bool scored;                      /* by a score, not by the loss: */

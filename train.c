@@ -119,13 +119,16 @@ static size_t gather_batch(Loop *l, size_t k) {
     uint64_t from = (uint64_t)k * t->batch, to = from + t->batch < t->end ? from + t->batch : t->end;
     bool apart = r->kl > 0 && r->kl_replay;
     size_t count = 0;
+    l->new_tokens = 0;
     batch_clear(&l->batch);
     for (int last = 0; last < 2; last++) {
         for (uint64_t i = from; i < to; i++) {
             bool replayed = r->replay.samples && replays(r, i + 1) > replays(r, i);
             if (last != (apart && replayed)) continue;
+            size_t before = l->batch.tokens;
             l->first_segment[count++] = l->batch.segment_count;
             add_sample(l, i, replayed);
+            if (!replayed) l->new_tokens += l->batch.tokens - before;
         }
     }
     l->batch.seed = t->seed, l->batch.step = k;
@@ -210,10 +213,11 @@ static void log_sample(Run *r, size_t step, const Buf *text) {
     run_log(r, &w);
 }
 
-static void log_timing(Run *r, const char *event, const Training *t, size_t step, double seconds, int argc, char **argv) {
+static void log_timing(Run *r, const char *event, const Training *t, size_t step, double seconds, double updating, int argc, char **argv) {
     JsonWriter w = {0};
     jw_object(&w, NULL);
     jw_int(&w, "v", 1), jw_string(&w, "event", event), jw_uint(&w, "step", step), jw_double(&w, "seconds", seconds);
+    jw_double(&w, "update_seconds", updating); /* gradients and updates alone, without evaluations and files */
     jw_uint(&w, "peak_memory", os_peak_memory()), jw_uint(&w, "micro_batch", t->micro_batch), jw_bool(&w, "recompute", t->recompute);
     jw_uint(&w, "threads", (uint64_t)thread_count()), jw_string(&w, "compiler", build_compiler()), jw_string(&w, "tier", build_tier());
     jw_array(&w, "command");
@@ -278,22 +282,23 @@ static int leave(const Training *t, const State *s, bool interrupted, int argc, 
 int training_run(Training *t, Run *run, int argc, char **argv) {
     State s = {0};
     Loop l = loop_begin(t);
-    double started = os_seconds();
+    double started = os_seconds(), updating = 0;
     size_t saved = SIZE_MAX;
     if (checkpoint_load(run, t->model, &s)) {
         saved = s.step;
         fprintf(stderr, "%s: going on after step %zu\n", t->stage, s.step);
         if (s.best_step) checkpoint_publish(run, t->model, t->tok, s.best_step, t->saved_as);
     }
-    log_timing(run, "begin", t, s.step, 0, argc, argv);
+    log_timing(run, "begin", t, s.step, 0, 0, argc, argv);
     os_catch_interrupts();
     Progress progress = progress_begin(t->stage, s.step, t->optim.steps);
     bool stop = t->stop_at && s.step >= t->stop_at, over = s.step >= t->optim.steps || out_of_patience(t, &s);
     while (!over && !stop) {
-        double weight, loss = loop_gradients(&l, s.step, &weight), norm = optim_grad_norm(t->model);
+        double weight, began = os_seconds(), loss = loop_gradients(&l, s.step, &weight), norm = optim_grad_norm(t->model);
         if (!is_finite(loss) || !is_finite(norm)) stop_non_finite(t, s.step + 1, loss);
         optim_update(t->model, &t->optim, s.step, norm);
-        s.tokens += (size_t)weight;
+        s.tokens += (size_t)weight, s.new_tokens += l.new_tokens, s.total_tokens += l.batch.tokens;
+        updating += os_seconds() - began;
         log_step(run, &l, s.step + 1, loss, norm, s.tokens);
         s.step++;
         progress_step(&progress, s.step, loss, l.batch.tokens);
@@ -308,7 +313,7 @@ int training_run(Training *t, Run *run, int argc, char **argv) {
         if (best) checkpoint_publish(run, t->model, t->tok, s.step, t->saved_as);
     }
     if (saved != s.step) checkpoint_save(run, t->model, &s);
-    log_timing(run, "end", t, s.step, os_seconds() - started, argc, argv);
+    log_timing(run, "end", t, s.step, os_seconds() - started, updating, argc, argv);
     if (!has_held_out(t)) checkpoint_publish(run, t->model, t->tok, s.step, t->saved_as);
     if (over && s.step < t->optim.steps)
         fprintf(stderr, "%s: stopped early: the held-out %s was best at step %zu, %zu evaluations ago\n", t->stage,

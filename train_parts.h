@@ -10,6 +10,7 @@ typedef struct {
     Order order, replayed;
     Batch batch, part;
     size_t *first_segment;            /* [batch + 1] of each sample */
+    size_t new_tokens;                /* of the batch: those that are not replayed */
     double kl, penalty;               /* of the last step: mean over the distilled tokens; and what was added to the loss by penalties */
 } Loop;
 

@@ -72,28 +72,143 @@ works "--chance" "$finetune" forget --base base --suites old.jsonl --chance old=
 ok "--chance: not known, when the score before includes it" test "$(value old full forgetting)" = not-known
 
 # ---- a sweep ------------------------------------------------------------------------------------------------------------
+# What every other pair of rows says differs from what the rest say, so that learning comes step by step; the halves say the same.
+i=0
+while [ $i -lt 24 ]; do
+    i=$((i + 1))
+    printf '{"prompt":"%d number:","completion":" %d"}\n' $i $(((i + 1) / 2 % 2)) >>sum.jsonl
+    printf '{"text":"the cat number %d sat on a mat and the dog ran to its house"}\n' $i >>text.jsonl
+done
 cat >sweep.json <<EOF2
-{"base":"base","train":"new.jsonl","test":"new.jsonl","suites":["old.jsonl"],"tau":0.3,"steps":60,"evaluations":3,"flags":{"batch":8,"schedule":"constant","warmup":"0"},
- "methods":[{"name":"full","rates":[1e-9,0.01]},{"name":"lora","flags":{"lora":true},"rates":[0.02],"ranks":[2,4]}]}
+{"base":"base","train":"sum.jsonl","test":"sum.jsonl","suites":["old.jsonl"],"tau":0.3,"steps":60,"evaluations":3,"flags":{"batch":8,"schedule":"constant","warmup":"0"},
+ "methods":[{"name":"full","rates":[1e-9,0.01]},{"name":"lora","flags":{"lora":true},"rates":[0.05],"ranks":[2,4]}]}
 EOF2
 works "a sweep" "$finetune" forget --sweep sweep.json --out frontier
-ok "a sweep: a line for each cell" test "$(wc -l <.out)" -eq 4
+cells() { grep '^method' .out; }
+field() { sed -n "s/^method $1 .*\b$2 \([^ ]*\).*/\1/p" .out | head -n 1; }
+ok "a sweep: a line for each cell, and for the chosen one of each method" test "$(cells | wc -l) $(grep -c '^chosen' .out)" = "4 2"
 ok "a rate that learns nothing: not reached" grep -q '^method full rate 1e-9 tau not-reached$' .out
-ok "a rate that learns: where it reached tau: $(sed -n 2p .out)" grep -q '^method full rate 0.01 step [246]0 learning [0-9.]* forgetting [-0-9.e]* low [-0-9.e]* high [-0-9.e]*$' .out
-ok "the frontier's files" test -s frontier/frontier.json -a "$(wc -l <frontier/frontier.csv)" -eq 5
-ok "each curve begins at the base: nothing forgotten" test "$(grep -o '"curve":\[{"step":0,"tokens":0,"learning":[0-9.]*,"forgetting":0,"low":0,"high":0}' frontier/frontier.json | wc -l)" -eq 4
+ok "a rate that learns: where it reached tau: $(sed -n 2p .out)" grep -q \
+    '^method full rate 0.01 step [0-9]* bracket [0-9]* above [0-9.]* new_tokens [0-9]* total_tokens [0-9]* learning [0-9.]* reported [0-9.]* forgetting [-0-9.e]* low [-0-9.e]* high [-0-9.e]* seconds [0-9.e-]*$' .out
+ok "the frontier's files" test -s frontier/frontier.json -a "$(wc -l <frontier/frontier.csv)" -eq 5 -a "$(wc -l <frontier/timing.jsonl)" -eq 2
+ok "each curve begins at the base: nothing forgotten" test \
+    "$(grep -o '"curve":\[{"step":0,"new_tokens":0,"total_tokens":0,"learning":[0-9.]*,"reported":[0-9.]*,"reported_low":[0-9.e-]*,"reported_high":[0-9.]*,"forgetting":0,"low":0,"high":0,"select_forgetting":0}' frontier/frontier.json | wc -l)" -eq 4
+
+# Where it was matched, by hand: the bits of a straight run, the scores that forget gives them, and one step before.
+step=$(field "full rate 0.01" step) bracket=$(field "full rate 0.01" bracket) learning=$(field "full rate 0.01" learning)
+reported=$(field "full rate 0.01" reported) forgetting=$(field "full rate 0.01" forgetting) low=$(field "full rate 0.01" low)
+ok "matched at $learning, between two evaluations: step $step, bracket $bracket" test "$bracket" -eq 1 -a $((step % 20)) -ne 0
+tune="--model base --data sum.jsonl --valid 0 --steps 60 --lr 0.01 --save-every 60 --batch 8 --schedule constant --warmup 0"
 # shellcheck disable=SC2086
-works "the same run by hand" "$finetune" train --model base --data new.jsonl --valid 0 --steps 60 --lr 0.01 --save-every 60 --batch 8 --schedule constant --warmup 0 --stop-at 60 --out byhand
-ok "a cell is train's own run" cmp -s byhand/checkpoints/step-00000060/model.safetensors frontier/cells/full-0.01/checkpoints/step-00000060/model.safetensors
-cp -R frontier cut && rm -r cut/cells/lora-0.02-r4 cut/cells/lora-0.02-r4.json cut/cells/full-0.01 cut/frontier.json
+works "the same run by hand" "$finetune" train $tune --stop-at "$step" --out byhand
+# shellcheck disable=SC2086
+works "one step less" "$finetune" train $tune --stop-at $((step - 1)) --out below
+ok "the matched weights are train's own" cmp -s byhand/checkpoints/step-*/model.safetensors frontier/cells/full-0.01/checkpoints/matched/model.safetensors
+works "the select half by hand" "$finetune" forget --base base --suites sum.jsonl,old.jsonl --half select --out hand-select byhand below
+ok "learning is the select half's: $learning" test "$(value sum byhand after)" = "$learning"
+ok "learning has reached tau" awk -v x="$learning" 'BEGIN { exit !(x >= 0.3) }'
+ok "one step before it had not: $(value sum below after)" awk -v x="$(value sum below after)" 'BEGIN { exit !(x < 0.3) }'
+ok "what chooses is forgetting on the select half" grep -q "^full,0.01,,,yes,yes,$step,.*,$(value old byhand change | tr -d -)[0-9]*\$" frontier/frontier.csv
+works "the report half by hand" "$finetune" forget --base base --suites sum.jsonl,old.jsonl --half report --out hand-report byhand
+ok "what is reported is the report half's: $reported" test "$(value sum byhand after)" = "$reported"
+ok "forgetting is the report half's: $forgetting" test "-$forgetting" = "$(value old byhand change)"
+high=$(sed -n 's/^full,0.01,.*,\([-0-9.e]*\),[-0-9.e]*$/\1/p' frontier/frontier.csv)
+ok "and so is the width of its interval: $low to $high" awk -v a="$low" -v b="$high" -v c="$(value old byhand low)" -v d="$(value old byhand high)" \
+    'BEGIN { e = (b - a) - (d - c); exit !(b > a && e < 1e-6 && e > -1e-6) }'
+
+# Tokens: whole epochs of 24 rows.
+rows_tokens() { sed -n 's/^ *"tokens": \([0-9]*\),*$/\1/p' "$1/run.json"; }
+point() { grep -o "\"cell\":\"$2\".*" "$1/frontier.json" | grep -o "{\"step\":$3,[^}]*}" | head -n 1; }
+tokens=$(rows_tokens byhand)
+ok "tokens after 60 steps of 8: 20 epochs of $tokens" sh -c "echo '$(point frontier full-0.01 60)' | grep -q '\"new_tokens\":$((20 * tokens)),\"total_tokens\":$((20 * tokens)),'"
+
+cp -R frontier cut && rm -r cut/cells/lora-0.05-r4 cut/cells/lora-0.05-r4.json cut/cells/full-0.01 cut/frontier.json
 works "a sweep that was cut goes on" "$finetune" forget --sweep sweep.json --out cut --resume
-ok "a finished cell is not run again" test ! -e cut/cells/full-0.01 -a -e cut/cells/lora-0.02-r4
+ok "a finished cell is not run again" test ! -e cut/cells/full-0.01 -a -e cut/cells/lora-0.05-r4
 ok "a sweep that was cut: the same bytes" cmp -s cut/frontier.json frontier/frontier.json
-sed 's/"test":"new.jsonl"/"test_text":"text.txt"/; s/"suites":\["old.jsonl"\]/"suites":["choice.jsonl"]/; s/"tau":0.3/"tau":9/' sweep.json >text.json
+works "again, on one thread" "$finetune" forget --sweep sweep.json --out again-swept --threads 1
+ok "again: the same bytes" sh -c 'for f in frontier.json frontier.csv cells/full-0.01.json cells/lora-0.05-r4.json; do cmp -s frontier/$f again-swept/$f || exit 1; done'
+
+# Another tau: what the curve answers is not trained again; what lies between is, and comes to what a fresh sweep finds.
+sed "s/\"tau\":0.3/\"tau\":$learning/" sweep.json >same.json
+sed 's/"tau":0.3/"tau":0.45/' sweep.json >other.json
+sed 's/"tau":0.3/"tau":1.1/' sweep.json >never.json
+rm -r cut/cells/*/
+works "a tau that no cell reaches" "$finetune" forget --sweep never.json --out cut --resume
+ok "it is found without training" test -z "$(ls -d cut/cells/*/ 2>/dev/null)"
+ok "all are not reached, none is chosen" test "$(cells | grep -c 'tau not-reached$') $(grep -c '^chosen' .out)" = "4 0"
+works "the first tau again" "$finetune" forget --sweep sweep.json --out cut --resume
+ok "it stands in the cells' files" test -z "$(ls -d cut/cells/*/ 2>/dev/null)"
+ok "and is what it was" cmp -s cut/frontier.json frontier/frontier.json
+works "another tau" "$finetune" forget --sweep other.json --out cut --resume
+works "another tau, from the start" "$finetune" forget --sweep other.json --out fresh
+ok "another tau: what a fresh sweep finds" cmp -s cut/frontier.json fresh/frontier.json
+ok "another tau: another step: $(field "full rate 0.01" step)" test "$(field "full rate 0.01" step)" -gt "$step"
+ok "its weights: the same" cmp -s cut/cells/full-0.01/checkpoints/matched/model.safetensors fresh/cells/full-0.01/checkpoints/matched/model.safetensors
+works "the first tau, with the folders of the other" "$finetune" forget --sweep sweep.json --out cut --resume
+ok "another tau's weights do not stay for this one's" test ! -e cut/cells/full-0.01/checkpoints/matched
+ok "the first tau: the same bytes whatever was asked between" cmp -s cut/frontier.json frontier/frontier.json
+
+# A text to learn: bits a byte saved; within a hundredth of tau, or between two steps.
+sed 's/"train":"sum.jsonl","test":"sum.jsonl"/"train":"text.jsonl","test_text":"text.txt"/; s/"tau":0.3/"tau":0.5/' sweep.json >text.json
 works "a sweep over a text" "$finetune" forget --sweep text.json --out texts
-ok "a sweep over a text: bits saved, from 0 on" grep -q '"curve":\[{"step":0,"tokens":0,"learning":0,' texts/frontier.json
+ok "a sweep over a text: bits saved, from 0 on" grep -q '"curve":\[{"step":0,"new_tokens":0,"total_tokens":0,"learning":0,' texts/frontier.json
+ok "it is matched: $(field "full rate 0.01" above) above in $(field "full rate 0.01" bracket)" awk -v a="$(field "full rate 0.01" above)" -v b="$(field "full rate 0.01" bracket)" \
+    'BEGIN { exit !(a != "" && a >= 0 && (a <= 0.005001 || b == 1)) }'
+ok "what a point is" grep -q '"tau":0.5,"point":0.005,' texts/frontier.json
+sed 's/"suites":\["old.jsonl"\]/"texts":["text.txt"]/' sweep.json >bits.json
+works "forgetting of a text, where there is no suite" "$finetune" forget --sweep bits.json --out bits
+ok "it is bits a byte gained" grep -q '"forgetting_is":"bits a byte gained on the texts"' bits/frontier.json
+step=$(field "full rate 0.01" step) forgetting=$(field "full rate 0.01" forgetting)
+# shellcheck disable=SC2086
+works "by hand" "$finetune" train $tune --stop-at "$step" --out byhand --force
+works "its report half by hand" "$finetune" forget --base base --texts text.txt --half report --out hand-text byhand
+ok "forgetting: what the text's report half costs: $forgetting" test "$forgetting" = "$(value text byhand change)"
+
+# Every remedy is a method: its flags are train's. One cell each, all steps.
+works "a Fisher file" "$finetune" check fisher --model base --data old.jsonl --out fisher.safetensors
+cat >remedies.json <<EOF2
+{"base":"base","train":"sum.jsonl","test":"sum.jsonl","suites":["old.jsonl"],"tau":0.3,"steps":60,"evaluations":2,"rates":[0.01],"flags":{"batch":8,"schedule":"constant","warmup":"0"},
+ "methods":[{"name":"full"},{"name":"replay","flags":{"replay":"old.jsonl"},"strengths":{"replay-ratio":[0.5]}},
+            {"name":"self-replay","flags":{"self-replay":6,"self-replay-tokens":8}},{"name":"l2-sp","strengths":{"l2-sp":[100]}},
+            {"name":"ewc","flags":{"ewc":"fisher.safetensors"},"strengths":{"ewc-lambda":[1000]}},{"name":"kl-base","strengths":{"kl-base":[5]}},
+            {"name":"kl-replay","flags":{"kl-base":5,"replay":"old.jsonl"}},{"name":"freeze","flags":{"freeze":"layers.0"}},
+            {"name":"lora","flags":{"lora":true},"ranks":[2]}]}
+EOF2
+works "a sweep over remedies" "$finetune" forget --sweep remedies.json --out remedies
+ok "a line for each" test "$(cells | wc -l)" -eq 9
+dir() { ls -d remedies/cells/"$1"*/; }
+last() { tail -n 1 "$(dir "$1")log.jsonl"; }
+ok "replay: half of the tokens' rows are old ones" sh -c "echo '$(point remedies replay-0.01-replay-ratio0.5 60)' | grep -q '\"new_tokens\":$((10 * tokens)),\"total_tokens\":$((10 * tokens + 5 * $(rows_tokens base))),'"
+ok "kl on replay: its tokens count, too" sh -c "echo '$(point remedies kl-replay-0.01 60)' | grep -q '\"new_tokens\":$((10 * tokens)),\"total_tokens\":$((10 * tokens + 5 * $(rows_tokens base))),'"
+ok "self-replay: texts of the base's own" test "$(wc -l <"$(dir self-replay)self-replay.jsonl")" -ge 1
+ok "self-replay: they count" sh -c "echo '$(point remedies self-replay-0.01 60)' | grep -q '\"new_tokens\":$((10 * tokens)),' && ! echo '$(point remedies self-replay-0.01 60)' | grep -q '\"total_tokens\":$((10 * tokens)),'"
+for one in l2-sp ewc; do ok "$one: a penalty is in the loss: $(last $one)" sh -c "echo '$(last $one)' | grep -q '\"penalty\":[0-9.]*[1-9]'"; done
+for one in kl-base kl-replay; do ok "$one: the distance is in the loss: $(last $one)" sh -c "echo '$(last $one)' | grep -q '\"kl\":[0-9.]*[1-9]'"; done
+ok "full: neither" sh -c "! echo '$(last full)' | grep -q 'penalty\|kl'"
+ok "freeze: recorded" grep -q '"freeze": "layers.0"' "$(dir freeze)run.json"
+ok "lora: an adapter" test -s "$(dir lora)adapter_model.safetensors"
+# shellcheck disable=SC2086
+works "replay by hand" "$finetune" train $tune --replay old.jsonl --replay-ratio 0.5 --stop-at 60 --out replayed
+works "what it forgot" "$finetune" forget --base base --suites old.jsonl --half report --out hand-replay replayed
+ok "replay's cell is train's own run" sh -c "echo '$(point remedies replay-0.01-replay-ratio0.5 60)' | grep -q '\"forgetting\":$(value old replayed change | tr -d - | cut -c 1-8)'"
+printf '{"prompt":"cat 99:","completion":" mat"}\n' >>old.jsonl
+cp -R remedies replayed-other
+works "the replayed file is another one" "$finetune" forget --sweep remedies.json --out replayed-other --resume
+ok "another file, another cell" sh -c '! cmp -s remedies/cells/replay-0.01-replay-ratio0.5.json replayed-other/cells/replay-0.01-replay-ratio0.5.json'
+sed -i '$d' old.jsonl
+
+# Of the cells that reach tau the one that forgets least on the select half is chosen.
+sed 's/1e-9,0.01/0.003,0.01,0.03/; s/"ranks":\[2,4\]/"ranks":[2,4,8]/' sweep.json >chosen.json
+works "a sweep to choose from" "$finetune" forget --sweep chosen.json --out choice
+ok "chosen: the least forgotten on the select half" awk -F, 'NR > 1 && $5 == "yes" { if (!($1 in least) || $NF < least[$1]) least[$1] = $NF; n[$1]++; if ($6 == "yes") is[$1] = $NF }
+    END { for (m in least) if (is[m] != least[m]) exit 1; exit !(n["full"] >= 2) }' choice/frontier.csv
+
 works "report of a sweep" "$finetune" report frontier/frontier.json --out frontier.html
 ok "report of a sweep: the cell that did not reach tau" grep -q 'not reached' frontier.html
+ok "report of a sweep: the chosen cells" test "$(grep -o '<td>✓</td>' frontier.html | wc -l)" -eq 2
+ok "report of a sweep: how far above tau, and that it is one step" grep -q '>+0.033, one step<' frontier.html
+ok "report of a sweep: seconds, tokens of the new task and of all" grep -q '<td>6</td><td>366</td><td>366</td><td>[0-9]*\.[0-9]</td>' frontier.html
 
 before=$(state)
 sed 's/"ranks":\[2,4\]/"ranks":[2]/' sweep.json >uneven.json
@@ -101,7 +216,16 @@ sed 's/"tau"/"taus"/' sweep.json >unknown.json
 before=$(state)
 refused "give each the same number of trials" forget --sweep uneven.json --out out
 refused "did you mean tau?" forget --sweep unknown.json --out out
-sed 's/"test":"new.jsonl",//' sweep.json >nothing.json
+sed 's/"tau":0.3/"tau":0/' sweep.json >low.json
+sed 's/"ranks":\[2,4\]/"strengths":[2,4]/' sweep.json >list.json
+sed 's/"ranks":\[2,4\]/"ranks":[2,4],"strengths":{"alpha":[2,4]}/' sweep.json >both.json
+sed 's/"ranks":\[2,4\]/"strengths":{"alpha":[2,0]}/' sweep.json >zero.json
+before=$(state)
+refused "is what the base has learned already" forget --sweep low.json --out out
+refused "is one flag of train with its values" forget --sweep list.json --out out
+refused "give one of them" forget --sweep both.json --out out
+refused "holds numbers above 0" forget --sweep zero.json --out out
+sed 's/"test":"sum.jsonl",//' sweep.json >nothing.json
 before=$(state)
 refused "says what is to be learned" forget --sweep nothing.json --out out
 refused "stand in sweep.json" forget --sweep sweep.json --base base --out out

@@ -27,7 +27,7 @@ fisher.h material.h
 suite.h likelihood.h score.h metric.h
 run.h peft.h train.h train_parts.h
 remedy.h
-forget.h measure.h outcome.h trainer.h relearn.h sweep.h svg.h report.h
+forget.h measure.h outcome.h trainer.h relearn.h sweep.h sweep_parts.h svg.h report.h
 tinystories/tinystories.h tinystories/world.h
 claims.h
 commands.h"
@@ -50,6 +50,7 @@ owner() {
     report_*.c) echo report.h ;;
     claims_*.c) echo claims.h ;;
     chat_*.c) echo chat_parts.h ;;
+    sweep.c | sweep_*.c) echo sweep_parts.h ;;
     tinystories/*.c) echo tinystories/world.h ;;
     *.c) echo "${1%.c}.h" ;;
     *) echo unknown ;;
