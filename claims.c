@@ -443,7 +443,7 @@ const Json **lab_seeds(Lab *l, Cell c) {
     return results;
 }
 
-double cell_seconds(const Lab *l, const Json *results, size_t at) {
+double lab_seconds(const Lab *l, const Json *results, size_t at) {
     for (size_t i = 0; i < l->record->count; i++) {
         const Json *line = json_root(l->record->lines[i]), *seconds = json_get(line, "seconds");
         if (json_get(line, "results") == results && seconds && at < seconds->count) return seconds->items[at].number;

@@ -77,7 +77,7 @@ const Json **lab_seeds(Lab *l, Cell c);
 /* A model folder of the base's shape and tokenizer with the weights that a new model begins with; the path is the caller's. */
 char *lab_untrained(const Lab *l);
 /* Seconds of training when the cell was run, of its stage `at`; of a sweep those to where its cell `at` was matched. Not part of the results. */
-double cell_seconds(const Lab *l, const Json *results, size_t at);
+double lab_seconds(const Lab *l, const Json *results, size_t at);
 /* Writes the file for train --ewc: of 200 of the data's sequences. */
 void lab_fisher(const char *model, const char *data, const char *path);
 void lab_close(Lab *l);

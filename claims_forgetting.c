@@ -301,7 +301,7 @@ static Matched matched_over(const Lab *l, const Json *const *r, size_t trial) {
         forgot += (matched_number(cell, "high") - matched_number(cell, "low")) / 2, n++;
         m.step += matched_number(cell, "step"), m.new_tokens += matched_number(cell, "new_tokens"),
             m.total_tokens += matched_number(cell, "total_tokens");
-        m.seconds += cell_seconds(l, r[s], k), m.rate = json_get(cell, "rate")->number, m.strength = strength ? strength->number : 0;
+        m.seconds += lab_seconds(l, r[s], k), m.rate = json_get(cell, "rate")->number, m.strength = strength ? strength->number : 0;
     }
     if (n > 0) m.step /= n, m.new_tokens /= n, m.total_tokens /= n, m.seconds /= n, learned /= n, forgot /= n;
     for (int i = 0; i < 2 && n > 0; i++) { /* items and seeds: the squares of the half widths add */
@@ -446,7 +446,7 @@ void claim_lora(Lab *l, Buf *page) {
                                           .stages = {{.data = rows, .flags = flags[k]}}});
         double trained = json_get(&r[0]->items[0], "trained")->number, seconds = 0;
         if (!k) full = r;
-        for (size_t s = 0; s < l->seeds; s++) seconds += cell_seconds(l, r[s], 0) / (double)l->seeds;
+        for (size_t s = 0; s < l->seeds; s++) seconds += lab_seconds(l, r[s], 0) / (double)l->seeds;
         buf_format(page, "| %s | ", names[k]), page_number(page, trained, 0), buf_str(page, " | ");
         page_number(page, 100 * trained / json_get(&full[0]->items[0], "trained")->number, 1), buf_str(page, " % | "),
             page_number(page, 8 * trained, 0), buf_str(page, " | ");

@@ -56,7 +56,7 @@ void claim_scratch(Lab *l, Buf *page) {
                *score = mem_new(l->seeds, sizeof *score), missed = 0;
         for (size_t s = 0; s < l->seeds; s++) {
             steps[s] = matched_number(r[s], "step"), tokens[s] = matched_number(r[s], "new_tokens"), score[s] = matched_number(r[s], "reported");
-            seconds[s] = cell_seconds(l, r[s], 0);
+            seconds[s] = lab_seconds(l, r[s], 0);
             missed += !is_finite(steps[s]);
         }
         buf_format(page, "| %s | ", k ? "nothing" : "the base");
