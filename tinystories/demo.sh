@@ -62,10 +62,27 @@ awk -F, 'NR > 1 {
     printf "%-10s %7s %34s %34s\n", "", "before", "all weights: after, change", "LoRA: after, change"
     for (i = 0; i < n; i++) printf "%-10s %7.3f %34s %34s\n", order[i], before[order[i]], after[order[i], "full"], after[order[i], "lora"]
 }' forget/forget.csv
-"$finetune" report base full lora forget/forget.json --stories stories --out report.html
 
-say "7. The same bits on every machine"
-"$finetune" check hash stories base samples.txt full lora forget report.html | tee hashes.txt
+say "7. What learning costs at other rates, and with replay: read where the new task is at 0.80"
+awk '{ print } /<\|endoftext\|>/ && ++n == 500 { exit }' stories/train.txt > earlier.txt
+cat > sweep.json <<END
+{"base": "base", "train": "stories/task-json-train.jsonl", "test": "stories/task-json-test.jsonl",
+ "suites": ["stories/suite-reading.jsonl", "stories/suite-words.jsonl", "stories/suite-numbers.jsonl", "stories/suite-form.jsonl"],
+ "tau": 0.8, "steps": 150, "evaluations": 3, "flags": {"batch": 8, "schedule": "constant", "warmup": "10"},
+ "methods": [{"name": "full", "rates": [1e-3, 3e-3]},
+             {"name": "lora", "flags": {"lora": true}, "rates": [3e-3, 5e-3]},
+             {"name": "replay", "flags": {"replay": "earlier.txt", "replay-ratio": 0.25}, "rates": [1e-3, 3e-3]}]}
+END
+quiet "$finetune" forget --sweep sweep.json --out frontier > /dev/null
+awk -F, 'NR == 1 { printf "%-8s %6s %6s %11s %11s %8s   %s\n", "", "rate", "step", "new tokens", "all tokens", "learned", "forgotten"; next } {
+    forgotten = sprintf("%+.3f [%+.3f, %+.3f]%s", $16, $17, $18, $6 == "yes" ? "  chosen" : "")
+    if ($5 == "yes") printf "%-8s %6s %6s %11s %11s %8.3f   %s\n", $1, $2, $7, $9, $10, $13, forgotten
+    else printf "%-8s %6s %6s\n", $1, $2, "not reached"
+}' frontier/frontier.csv
+"$finetune" report base full lora forget/forget.json frontier/frontier.json --stories stories --out report.html
+
+say "8. The same bits on every machine"
+"$finetune" check hash stories base samples.txt full lora forget frontier report.html | tee hashes.txt
 golden=$here/golden-$size.txt
 if [ ! -e "$golden" ]; then
     echo "there are no golden hashes of $size to compare with"
