@@ -229,9 +229,9 @@ static const struct {
     const char *name, *flags, *rates, *strengths;
     bool replay, fisher; /* texts of the base's own training; their Fisher information */
 } remedies[] = {
-    {.name = "all weights", .flags = "", .rates = "3e-4, 1e-3, 3e-3, 1e-2"},
-    {.name = "LoRA", .flags = "--lora", .rates = "3e-3, 1e-2", .strengths = "\"rank\": [2, 16]"},
-    {.name = "half the layers frozen", .flags = "--freeze embed_tokens,layers.0,layers.1", .rates = "3e-4, 1e-3, 3e-3, 1e-2"},
+    {.name = "all weights", .flags = "", .rates = "3e-4, 1e-3, 3e-3, 6e-3"},
+    {.name = "LoRA", .flags = "--lora", .rates = "1e-3, 3e-3", .strengths = "\"rank\": [4, 16]"},
+    {.name = "half the layers frozen", .flags = "--freeze embed_tokens,layers.0,layers.1", .rates = "3e-4, 1e-3, 3e-3, 6e-3"},
     {.name = "L2-SP", .flags = "", .rates = "1e-3, 3e-3", .strengths = "\"l2-sp\": [0.01, 0.1]"},
     {.name = "EWC", .flags = "", .rates = "1e-3, 3e-3", .strengths = "\"ewc-lambda\": [10, 100]", .fisher = true},
     {.name = "distillation, new rows", .flags = "", .rates = "1e-3, 3e-3", .strengths = "\"kl-base\": [0.1, 1]"},
