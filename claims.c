@@ -351,13 +351,13 @@ static Buf sweep_text(const Running *r) {
     JsonDoc *list = json_parse(rates, strlen(rates), c->row, 1), *also = json_parse(strengths, strlen(strengths), c->row, 1);
     jw_object(&d, NULL);
     jw_string(&d, "base", c->begin ? c->begin : l->base), jw_string(&d, "train", c->stages[0].data), jw_string(&d, "test", test);
-    jw_array(&d, c->begin ? "texts" : "suites");
+    if (!c->begin) jw_array(&d, "suites"); /* an untrained model knows none; neither may a model of another world: then the stories count */
     for (int i = 0; i < SKILLS && !c->begin; i++) {
         char *path = str_format("%s/suite-%s.jsonl", l->world, skill_names[i]);
         jw_string(&d, NULL, path), mem_free(path);
     }
-    if (c->begin) jw_string(&d, NULL, stories);
-    jw_end_array(&d);
+    if (!c->begin) jw_end_array(&d);
+    jw_array(&d, "texts"), jw_string(&d, NULL, stories), jw_end_array(&d);
     jw_double(&d, "tau", c->tau), jw_uint(&d, "steps", c->steps), jw_uint(&d, "evaluations", c->evaluations), jw_uint(&d, "seed", c->seed);
     jw_array(&d, "methods");
     jw_object(&d, NULL);

@@ -177,5 +177,18 @@ static void test_skills(void) {
     CHECK(near(score_over(&l, &r, 0, "skills").value, 4.0 / 12), "%g", score_over(&l, &r, 0, "skills").value);
 }
 
-TESTS({"rows with errors and repetitions", test_rows}, {"rows of several tasks", test_joint}, {"earlier texts", test_earlier}, {"other words", test_wordings},
+/* A file of its own: the namespace, the size, a style; and the longest name whole. */
+static void test_picture(void) {
+    const char *rows[] = {"all", "distillation, earlier texts"};
+    double x[] = {0.5, 0.25}, low[] = {0.25, 0}, high[] = {0.75, 0.5};
+    Series s = {.x = x, .x_low = low, .x_high = high, .count = 2, .color = 1};
+    Buf a = {0}, b = {0};
+    page_picture(&a, &(Forest){.id = "a", .title = "t", .desc = "d", .x_name = "x", .rows = rows, .row_count = 2, .series = &s, .count = 1});
+    CHECK(str_starts(a.data, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 480 ") && strstr(a.data, "<style>") && str_ends(a.data, "</svg>\n</svg>\n"), "frame");
+    CHECK(strstr(a.data, ">distillation, earlier texts<") && strstr(a.data, ">all<"), "names");
+    page_picture(&b, &(Forest){.id = "a", .title = "t", .desc = "d", .x_name = "x", .rows = rows, .row_count = 1, .series = &s, .count = 1});
+    CHECK(strstr(b.data, ">all<") && !strstr(b.data, "distillation"), "one row");
+}
+
+TESTS({"a picture", test_picture}, {"rows with errors and repetitions", test_rows}, {"rows of several tasks", test_joint}, {"earlier texts", test_earlier}, {"other words", test_wordings},
       {"form", test_form}, {"figures of one seed", test_one_seed}, {"figures of two seeds", test_two_seeds}, {"four skills in one", test_skills})
