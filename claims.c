@@ -65,7 +65,7 @@ static void record_free(Record *r) {
 
 Lab lab_open(const char *base, const char *out, const char *record, size_t seeds) {
     static const StoriesSize size = {.bytes = 4000000, .valid = 200, .items = 200, .rows = 1200};
-    Lab l = {.base = base, .out = out, .seeds = seeds, .world = os_join(out, "stories")};
+    Lab l = {.base = base, .out = out, .seeds = seeds, .world = os_join(out, "stories"), .log = os_join(out, "log.txt")};
     ModelFlags f = {.model = base};
     Model *m = open_weights(&f, true);
     l.tok = open_tokenizer(&f, m, true);
@@ -95,7 +95,7 @@ void lab_close(Lab *l) {
     for (int i = 0; i < TASKS; i++) measure_free(&l->tasks[i]);
     for (int i = 0; i < SKILLS; i++) measure_free(&l->skills[i]);
     buf_free(&l->picture), measure_free(&l->stories), tokenizer_free(l->tok), record_free(l->record);
-    mem_free((void *)l->world);
+    mem_free(l->world), mem_free(l->log);
 }
 
 char *lab_untrained(const Lab *l) {
@@ -173,9 +173,9 @@ typedef struct {
     double *seconds;              /* of each result */
 } Running;
 
-static void beside(const char *command, const char *first, const Words *w, const char *what) {
-    int code = os_run_beside("finetune", command, first, (int)w->count, w->list, true);
-    if (code) work_failed("%s: finetune %s ended with %d, see above; finished cells are kept", what, command, code);
+static void beside(const Lab *l, const char *command, const char *first, const Words *w, const char *what) {
+    int code = os_run_beside("finetune", command, first, (int)w->count, w->list, l->log);
+    if (code) work_failed("%s: finetune %s ended with %d, see %s; finished cells are kept", what, command, code, l->log);
 }
 
 static void words_split(Words *w, const char *words) {
@@ -187,11 +187,11 @@ static void words_split(Words *w, const char *words) {
     }
 }
 
-void lab_fisher(const char *model, const char *data, const char *path) {
+void lab_fisher(const Lab *l, const char *model, const char *data, const char *path) {
     Words w = {0};
     words_pair(&w, "--model", model), words_pair(&w, "--data", data), words_pair(&w, "--out", path), words_number(&w, "--sequences", 200);
     words_add(&w, "--force");
-    beside("check", "fisher", &w, "EWC");
+    beside(l, "check", "fisher", &w, "EWC");
     words_free(&w);
 }
 
@@ -199,7 +199,7 @@ static void train_stage(Running *r, size_t number) {
     const Stage *s = &r->cell->stages[number - 1];
     char *out = r->ends[number] = str_format("%s/stage-%zu", r->dir, number);
     char *fisher = s->fisher ? str_format("%s/fisher-%zu.safetensors", r->dir, number) : NULL;
-    if (fisher) lab_fisher(r->ends[s->model], s->fisher, fisher);
+    if (fisher) lab_fisher(r->lab, r->ends[s->model], s->fisher, fisher);
     Words w = {0};
     words_add(&w, r->ends[s->model]);
     if (s->adapter) words_pair(&w, "--adapter", r->ends[s->adapter]), words_add(&w, "--other-base");
@@ -207,7 +207,7 @@ static void train_stage(Running *r, size_t number) {
     words_split(&w, s->flags);
     if (fisher) words_pair(&w, "--ewc", fisher);
     double begun = os_seconds();
-    train_beside(&w, r->cell->row);
+    train_beside(&w, r->cell->row, r->lab->log);
     r->seconds[number - 1] = os_seconds() - begun;
     words_free(&w), mem_free(fisher);
 }
@@ -389,7 +389,7 @@ static size_t run_sweep(Running *r, JsonWriter *w) {
     Words words = {0};
     os_write_file(path, text.data, text.len);
     words_add(&words, path), words_pair(&words, "--out", out), words_add(&words, "--resume");
-    beside("forget", "--sweep", &words, r->cell->row);
+    beside(r->lab, "forget", "--sweep", &words, r->cell->row);
     JsonDoc *frontier = json_read(result);
     const Json *cells = json_need(frontier, json_root(frontier), "cells", JSON_ARRAY);
     size_t count = cells->count;
@@ -405,7 +405,8 @@ static size_t run_sweep(Running *r, JsonWriter *w) {
 static const JsonDoc *run_cell(Lab *l, const Cell *c, const char *key) {
     Running r = {.lab = l, .cell = c, .dir = str_format("%s/cells/%.16s", l->out, key)};
     JsonWriter w = {0};
-    fprintf(stderr, "claims: %s: %s%s%s, order %zu, seed %zu\n", c->row, c->method, *c->setting ? ", " : "", c->setting, c->order, c->seed);
+    fprintf(stderr, "claims  cell %zu  %s: %s%s%s, order %zu, seed %zu\n", l->done + 1, c->row, c->method, *c->setting ? ", " : "", c->setting, c->order + 1,
+        c->seed);
     os_make_dir(r.dir);
     jw_object(&w, NULL);
     jw_int(&w, "v", 1), jw_string(&w, "key", key), jw_string(&w, "row", c->row), jw_string(&w, "method", c->method),

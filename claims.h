@@ -23,7 +23,8 @@ typedef struct Record Record;
 
 typedef struct {
     const char *base;                 /* model folder */
-    const char *world, *out;          /* folders: the story world's files; what cells write while they run */
+    const char *out;                  /* folder: what cells write while they run */
+    char *world, *log;                /* OUT/stories: the story world's files; OUT/log.txt: all that the runs print */
     size_t seeds;                     /* 1 .. seeds; 1: the quick run */
     char base_hash[65];
     Tokenizer *tok;
@@ -79,7 +80,7 @@ char *lab_untrained(const Lab *l);
 /* Seconds of training when the cell was run, of its stage `at`; of a sweep those to where its cell `at` was matched. Not part of the results. */
 double lab_seconds(const Lab *l, const Json *results, size_t at);
 /* Writes the file for train --ewc: of 200 of the data's sequences. */
-void lab_fisher(const char *model, const char *data, const char *path);
+void lab_fisher(const Lab *l, const char *model, const char *data, const char *path);
 void lab_close(Lab *l);
 
 /* ---- claims_data.c: files in OUT/data, written anew by every call; the path is the caller's ---- */

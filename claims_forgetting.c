@@ -251,7 +251,7 @@ enum { REMEDIES = sizeof remedies / sizeof *remedies, FULL = 0, LORA = 1 };
 /* The base's Fisher information on the earlier texts, as a file. */
 static char *base_fisher(Lab *l, const char *earlier) {
     char *path = str_format("%s/data/fisher.safetensors", l->out);
-    lab_fisher(l->base, earlier, path);
+    lab_fisher(l, l->base, earlier, path);
     return path;
 }
 

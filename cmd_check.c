@@ -173,7 +173,7 @@ static int check_grad(int argc, char **argv) {
                            argc, argv))
         return 0;
 #ifndef REAL_F64
-    if (!o.out) return os_run_beside("finetune-f64", "check", "grad", argc, argv, false);
+    if (!o.out) return os_run_beside("finetune-f64", "check", "grad", argc, argv, NULL);
 #endif
     Model *m = open_weights(&o.model, false);
     IdRows ids = read_ids(o.ids, &m->config, 2);

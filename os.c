@@ -429,7 +429,7 @@ void os_unlock(OsLock *lock) {
 
 /* ---- programs ---- */
 
-int os_run_beside(const char *name, const char *first, const char *second, int argc, char **argv, bool aside) {
+int os_run_beside(const char *name, const char *first, const char *second, int argc, char **argv, const char *to) {
     char *self = sys_program(), *cut = self ? strrchr(self, '/') : NULL;
     char *path = cut ? str_format("%.*s/%s", (int)(cut - self), self, name) : str_copy(name);
     if (!os_exists(path) && str_ends(self ? self : "", ".exe")) path = str_format("%s.exe", path);
@@ -438,7 +438,7 @@ int os_run_beside(const char *name, const char *first, const char *second, int a
     words[0] = path, words[1] = str_copy(first), words[2] = str_copy(second);
     for (int i = 0; i < argc; i++) words[3 + i] = argv[i];
     out_flush();
-    int code = sys_run(path, words, aside);
+    int code = sys_run(path, words, to);
     if (code < 0 || code == 127) work_failed("%s could not be started", path);
     return code;
 }

@@ -73,8 +73,9 @@ OsLock *os_lock(const char *path, const char *refusal);
 void os_unlock(OsLock *lock);
 
 /* Runs the program `name` that stands in this program's folder with the words first, second and argv, and returns its exit code.
- * Not there: bad_input "make NAME". aside: its results are progress here, and go to standard error. */
-int os_run_beside(const char *name, const char *first, const char *second, int argc, char **argv, bool aside);
+ * Not there: bad_input "make NAME". to: NULL: its results are
+ * ours; "": they are progress here, and go to standard error; else a file that all it prints is appended to. */
+int os_run_beside(const char *name, const char *first, const char *second, int argc, char **argv, const char *to);
 
 /* ---- interrupts ---- */
 /* The first Ctrl-C (or SIGTERM) sets this; the second ends the process at once. */

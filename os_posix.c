@@ -118,11 +118,13 @@ char *sys_program(void) {
     return n > 0 && n < (ssize_t)sizeof path ? str_copy_n(path, (size_t)n) : NULL;
 }
 
-int sys_run(const char *path, char *const *argv, bool aside) {
+int sys_run(const char *path, char *const *argv, const char *to) {
     int status = 0;
     pid_t child = fork();
     if (child == 0) {
-        if (aside) dup2(2, 1);
+        int log = to && *to ? open(to, O_WRONLY | O_CREAT | O_APPEND, 0666) : -1;
+        if (log >= 0) dup2(log, 2);
+        if (to) dup2(2, 1);
         execv(path, argv);
         _exit(127);
     }

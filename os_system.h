@@ -35,8 +35,8 @@ intptr_t sys_lock(const char *path);                       /* a handle; -1 on fa
 void sys_unlock(const char *path, intptr_t handle);
 int sys_pid(void);
 char *sys_program(void);                                   /* path of this program; NULL when unknown */
-/* Its exit code; -1 when it cannot be started. aside: its standard output is our standard error. */
-int sys_run(const char *path, char *const *argv, bool aside);
+/* Its exit code; -1 when it cannot be started. to: see os_run_beside. */
+int sys_run(const char *path, char *const *argv, const char *to);
 _Noreturn void sys_exit_now(int code);                     /* no atexit, no flush */
 
 #endif

@@ -158,11 +158,12 @@ char *sys_program(void) {
     return n > 0 && n < sizeof path ? str_copy_n(path, n) : NULL;
 }
 
-int sys_run(const char *path, char *const *argv, bool aside) {
-    int out = aside ? _dup(1) : -1;
+int sys_run(const char *path, char *const *argv, const char *to) {
+    int out = to ? _dup(1) : -1, err = to ? _dup(2) : -1, log = to && *to ? _open(to, _O_WRONLY | _O_CREAT | _O_APPEND, _S_IREAD | _S_IWRITE) : -1;
+    if (log >= 0) _dup2(log, 2), _close(log);
     if (out >= 0) _dup2(2, 1);
     int code = (int)_spawnv(_P_WAIT, path, (const char *const *)argv);
-    if (out >= 0) _dup2(out, 1), _close(out);
+    if (out >= 0) _dup2(out, 1), _close(out), _dup2(err, 2), _close(err);
     return code;
 }
 

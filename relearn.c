@@ -51,7 +51,7 @@ static void relearn_one(Outcome *o, Relearned *r, Model *base, const char *base_
         if (t->adapter) words_pair(&w, "--adapter", t->path), words_add(&w, "--other-base");
         words_pair(&w, "--data", data), words_pair(&w, "--valid", "0"), words_number(&w, "--epochs", 10), words_number(&w, "--seed", o->seed);
         words_pair(&w, "--out", name), words_number(&w, "--stop-at", 1e9), words_add(&w, "--force");
-        train_beside(&w, name);
+        train_beside(&w, name, "");
         words_free(&w);
         r->rows[r->count] = rows;
         r->scores[r->count++] = score_again(o, r->suite, base, base_path, name, t->adapter, &score);

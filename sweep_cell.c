@@ -36,7 +36,7 @@ static void train_to(const Sweep *s, const Cell *c, size_t step, bool fresh) {
     }
     words_flags(&w, s->doc, s->flags), words_flags(&w, s->doc, c->method->flags);
     words_add(&w, !fresh && has_run(c) ? "--resume" : "--force");
-    train_beside(&w, c->name);
+    train_beside(&w, c->name, "");
     words_free(&w);
 }
 

@@ -34,8 +34,8 @@ void words_free(Words *w) {
     *w = (Words){0};
 }
 
-void train_beside(const Words *w, const char *what) {
-    int code = os_run_beside("finetune", "train", "--model", (int)w->count, w->list, true);
-    if (code == EXIT_BAD_INPUT) bad_input("%s: train refused it, see above", what);
-    if (code) work_failed("%s: train ended with %d; what is finished is kept", what, code);
+void train_beside(const Words *w, const char *what, const char *log) {
+    int code = os_run_beside("finetune", "train", "--model", (int)w->count, w->list, log);
+    if (code == EXIT_BAD_INPUT) bad_input("%s: train refused it, see %s", what, *log ? log : "above");
+    if (code) work_failed("%s: train ended with %d, see %s; what is finished is kept", what, code, *log ? log : "above");
 }

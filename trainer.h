@@ -16,7 +16,8 @@ void words_number(Words *w, const char *flag, double value);
 void words_flags(Words *w, const JsonDoc *doc, const Json *flags);
 void words_free(Words *w);
 
-/* train --model WORDS…: the first word is the model. Refused by train: bad_input; failed: work_failed, both naming `what`. */
-void train_beside(const Words *w, const char *what);
+/* train --model WORDS…: the first word is the model. Refused by train: bad_input; failed: work_failed, both naming `what`.
+ * log: a file that all it prints is appended to; "": standard error. */
+void train_beside(const Words *w, const char *what, const char *log);
 
 #endif

@@ -9,7 +9,7 @@ static Lab lab(size_t seeds) {
     static const StoriesSize size = {.bytes = 1000, .valid = 1, .items = 200, .rows = 300};
     os_make_dir(scratch("data"));
     if (!os_exists(scratch("world"))) stories_write(scratch("world"), 1, &size);
-    return (Lab){.out = scratch_dir, .world = scratch("world"), .seeds = seeds};
+    return (Lab){.out = scratch_dir, .world = str_copy(scratch("world")), .seeds = seeds};
 }
 
 /* ---- rows ---- */
