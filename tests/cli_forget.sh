@@ -10,9 +10,14 @@ i=0
 while [ $i -lt 24 ]; do
     i=$((i + 1))
     printf 'the cat number %d sat on a mat and the dog ran to its house\n<|endoftext|>\n' $((i * 7 % 41)) >>text.txt
-    printf '{"prompt":"cat %d:","completion":" mat"}\n{"prompt":"dog %d:","completion":" house"}\n' $i $i >>old.jsonl
+    if [ $((i % 2)) -eq 1 ]; then # in pairs, so that both halves have all
+        printf '{"prompt":"cat %d:","completion":" mat"}\n' $i $((i + 1)) >>old.jsonl
+    else
+        printf '{"prompt":"dog %d:","completion":" house"}\n' $((i - 1)) $i >>old.jsonl
+    fi
     printf '{"prompt":"number %d:","completion":" %d"}\n' $i $((i % 4)) >>new.jsonl
     printf '{"query":"the cat number %d sat on a","choices":["mat","dog"],"gold":0}\n' $i >>choice.jsonl
+    printf 'a cat that is number %d\n<|endoftext|>\n' $i >>cats.txt
 done
 shape="--vocab 280 --layers 2 --dim 16 --heads 2 --kv-heads 1 --ffn 24 --ctx 64 --batch 4 --lr 0.01"
 # shellcheck disable=SC2086
@@ -62,9 +67,35 @@ ok "R matrix: two tasks, all metrics: $(tail -n 1 .out)" grep -q '^tasks 2 acc .
 bwt() { sed -n 's/^tasks .* bwt \([^ ]*\).*/\1/p' .out; }
 ok "backward transfer is the change of the first task: $(bwt)" awk -v x="$(bwt)" -v a="$(value old full after)" -v b="$(value old base after)" \
     'BEGIN { d = x - (a - b); exit !(d < 1e-6 && d > -1e-6) }'
+scores() { sed -n '/"sequence"/,$p' sequence/forget.json | tr -d ' \n' | sed -n "s/.*\"$1\":\(\[*[-0-9.,e]*\).*/\1/p"; }
+ok "before any training: the base's scores: $(scores before)" test "$(scores before)" = "[0,0"
+near() { awk -v x="$1" -v y="$2" 'BEGIN { d = x - y; exit !(x != "" && y != "" && d < 1e-6 && d > -1e-6) }'; }
+metric() { sed -n "s/^tasks .* $1 \([^ ]*\).*/\1/p" .out; }
+ok "learning accuracy is each task's score after its own stage: $(metric learning)" near "$(metric learning)" \
+    "$(awk -v a="$(value old base after)" -v b="$(value new full after)" 'BEGIN { print (a + b) / 2 }')"
+ok "intransigence: what joint training, here the last stage itself, reaches beyond: $(metric intransigence)" near "$(metric intransigence)" \
+    "$(awk -v a="$(value old base after)" -v b="$(value old full after)" 'BEGIN { print (b - a) / 2 }')"
+works "a sequence of texts" "$finetune" forget --base raw --texts text.txt,cats=cats.txt --sequence text,cats --joint base --other-base --out text-sequence base full
+ok "of bits a byte more is worse: $(metric bwt)" near "$(metric bwt)" "$(awk -v a="$(value text base after)" -v b="$(value text full after)" 'BEGIN { print a - b }')"
+ok "joint training is the last model's: $(metric intransigence)" near "$(metric intransigence)" \
+    "$(awk -v a="$(value cats full after)" -v b="$(value cats base after)" 'BEGIN { print (a - b) / 2 }')"
+
 # shellcheck disable=SC2086
 works "--relearn" "$finetune" forget $measures --half report --relearn 6 --out relearned full lora
 ok "--relearn: a line for each model and known suite: $(grep '^relearn' .out | tr '\n' ' ')" test "$(grep -c '^relearn [a-z]* model [a-z]* rows [0-9notback-]* score [0-9.]*$' .out)" -eq 2
+ok "--relearn: rows of the select half" test "$(cat relearned/relearn/0-old-2.jsonl)" = "$(sed -n '1p;3p' old.jsonl)"
+relearned() { sed -n '/"relearn"/,$p' relearned/forget.json | tr -d ' \n' | sed -n "s/.*\"model\":\"$1\",\"rows\":\[[0-9,]*\],\"scores\":\[\([0-9.,]*\)\],\"back\":\([0-9a-z]*\).*/\1 \2/p"; }
+works "--relearn by hand" "$finetune" train --model full --data relearned/relearn/0-old-6.jsonl --valid 0 --epochs 10 --out relearned-full
+works "--relearn by hand: an adapter goes on" "$finetune" train --model base --adapter lora --data relearned/relearn/0-old-6.jsonl --valid 0 --epochs 10 --out relearned-lora
+ok "--relearn: the bits of a run by hand" cmp -s relearned-full/model.safetensors relearned/relearn/0-old-6/model.safetensors
+ok "--relearn: the bits of an adapter by hand" cmp -s relearned-lora/adapter_model.safetensors relearned/relearn/1-old-6/adapter_model.safetensors
+works "--relearn: scores by hand" "$finetune" forget --base base --suites old.jsonl --half report --other-base --out relearned-hand relearned-full relearned-lora
+for one in full lora; do
+    ok "--relearn: the score after six rows: $one: $(relearned $one)" near "$(relearned $one | sed 's/ .*//; s/.*,//')" "$(value old relearned-$one after)"
+    # Whether a score reaches the base's, which is 1: its interval, of 24 items, holds 1 where all are right.
+    ok "--relearn: back at the first of these: $one: $(relearned $one)" test "$(relearned $one | awk '{ n = split($1, s, ","); r = "null"; split("1 2 4 6", rows, " ")
+        for (i = n; i > 0; i--) if (s[i] == 1) r = rows[i]; print r }')" = "$(relearned $one | sed 's/.* //')"
+done
 ok "--relearn: 1, 2, 4 and 6 rows" test "$(ls -d relearned/relearn/0-old-?)" = "$(printf "relearned/relearn/0-old-%s\n" 1 2 4 6)"
 works "--json" "$finetune" forget --base base --texts text.txt --json --out json full
 ok "--json: an object a line" grep -q '^{"v":1,"suite":"text","model":"full",.*"kl":[0-9.e-]*}$' .out
@@ -81,7 +112,7 @@ while [ $i -lt 24 ]; do
 done
 cat >sweep.json <<EOF2
 {"base":"base","train":"sum.jsonl","test":"sum.jsonl","suites":["old.jsonl"],"tau":0.3,"steps":60,"evaluations":3,"flags":{"batch":8,"schedule":"constant","warmup":"0"},
- "methods":[{"name":"full","rates":[1e-9,0.01]},{"name":"lora","flags":{"lora":true},"rates":[0.05],"ranks":[2,4]}]}
+ "methods":[{"name":"full","rates":[1e-9,0.01]},{"name":"lora","flags":{"lora":true},"rates":[0.01],"ranks":[2,4]}]}
 EOF2
 works "a sweep" "$finetune" forget --sweep sweep.json --out frontier
 cells() { grep '^method' .out; }
@@ -90,7 +121,7 @@ ok "a sweep: a line for each cell, and for the chosen one of each method" test "
 ok "a rate that learns nothing: not reached" grep -q '^method full rate 1e-9 tau not-reached$' .out
 ok "a rate that learns: where it reached tau: $(sed -n 2p .out)" grep -q \
     '^method full rate 0.01 step [0-9]* bracket [0-9]* above [0-9.]* new_tokens [0-9]* total_tokens [0-9]* learning [0-9.]* reported [0-9.]* forgetting [-0-9.e]* low [-0-9.e]* high [-0-9.e]* seconds [0-9.e-]*$' .out
-ok "the frontier's files" test -s frontier/frontier.json -a "$(wc -l <frontier/frontier.csv)" -eq 5 -a "$(wc -l <frontier/timing.jsonl)" -eq 2
+ok "the frontier's files" test -s frontier/frontier.json -a "$(wc -l <frontier/frontier.csv)" -eq 5 -a "$(wc -l <frontier/timing.jsonl)" -eq "$(grep -c ",yes,[a-z]*,[0-9]" frontier/frontier.csv)"
 ok "each curve begins at the base: nothing forgotten" test \
     "$(grep -o '"curve":\[{"step":0,"new_tokens":0,"total_tokens":0,"learning":[0-9.]*,"reported":[0-9.]*,"reported_low":[0-9.e-]*,"reported_high":[0-9.]*,"forgetting":0,"low":0,"high":0,"select_forgetting":0}' frontier/frontier.json | wc -l)" -eq 4
 
@@ -108,7 +139,7 @@ works "the select half by hand" "$finetune" forget --base base --suites sum.json
 ok "learning is the select half's: $learning" test "$(value sum byhand after)" = "$learning"
 ok "learning has reached tau" awk -v x="$learning" 'BEGIN { exit !(x >= 0.3) }'
 ok "one step before it had not: $(value sum below after)" awk -v x="$(value sum below after)" 'BEGIN { exit !(x < 0.3) }'
-ok "what chooses is forgetting on the select half" grep -q "^full,0.01,,,yes,yes,$step,.*,$(value old byhand change | tr -d -)[0-9]*\$" frontier/frontier.csv
+ok "what chooses is forgetting on the select half" near "-$(sed -n 's/^full,0.01,.*,//p' frontier/frontier.csv)" "$(value old byhand change)"
 works "the report half by hand" "$finetune" forget --base base --suites sum.jsonl,old.jsonl --half report --out hand-report byhand
 ok "what is reported is the report half's: $reported" test "$(value sum byhand after)" = "$reported"
 ok "forgetting is the report half's: $forgetting" test "-$forgetting" = "$(value old byhand change)"
@@ -116,23 +147,36 @@ high=$(sed -n 's/^full,0.01,.*,\([-0-9.e]*\),[-0-9.e]*$/\1/p' frontier/frontier.
 ok "and so is the width of its interval: $low to $high" awk -v a="$low" -v b="$high" -v c="$(value old byhand low)" -v d="$(value old byhand high)" \
     'BEGIN { e = (b - a) - (d - c); exit !(b > a && e < 1e-6 && e > -1e-6) }'
 
+ok "how far above tau" grep -q "\"above\":$(sed -n 's/.* above \([0-9.]*\).*/\1/p;2q' .out)" frontier/frontier.json
+seconds() { sed -n 's/.*"event":"\([a-z]*\)","step":\([0-9]*\),.*"update_seconds":\([0-9.e-]*\),.*/\1 \2 \3/p' frontier/cells/full-0.01/timing.jsonl |
+    awk -v at="$step" '$1 == "begin" { from = $2 } $1 == "end" { steps += $2 - from; s += $3 } END { print s / steps * at }'; }
+ok "seconds: the mean step's, times the steps: $(seconds)" awk -v x="$(seconds)" -v y="$(sed -n 's/.*"cell":"full-0.01".*"seconds":\([0-9.e-]*\).*/\1/p' frontier/timing.jsonl)" \
+    'BEGIN { exit !(x > 0 && y > 0.999 * x && y < 1.001 * x) }'
+
 # Tokens: whole epochs of 24 rows.
 rows_tokens() { sed -n 's/^ *"tokens": \([0-9]*\),*$/\1/p' "$1/run.json"; }
 point() { grep -o "\"cell\":\"$2\".*" "$1/frontier.json" | grep -o "{\"step\":$3,[^}]*}" | head -n 1; }
 tokens=$(rows_tokens byhand)
 ok "tokens after 60 steps of 8: 20 epochs of $tokens" sh -c "echo '$(point frontier full-0.01 60)' | grep -q '\"new_tokens\":$((20 * tokens)),\"total_tokens\":$((20 * tokens)),'"
 
-cp -R frontier cut && rm -r cut/cells/lora-0.05-r4 cut/cells/lora-0.05-r4.json cut/cells/full-0.01 cut/frontier.json
+cp -R frontier cut && rm -r cut/cells/lora-0.01-r4 cut/cells/lora-0.01-r4.json cut/cells/full-0.01 cut/frontier.json
 works "a sweep that was cut goes on" "$finetune" forget --sweep sweep.json --out cut --resume
-ok "a finished cell is not run again" test ! -e cut/cells/full-0.01 -a -e cut/cells/lora-0.05-r4
+ok "a finished cell is not run again" test ! -e cut/cells/full-0.01 -a -e cut/cells/lora-0.01-r4
 ok "a sweep that was cut: the same bytes" cmp -s cut/frontier.json frontier/frontier.json
 works "again, on one thread" "$finetune" forget --sweep sweep.json --out again-swept --threads 1
-ok "again: the same bytes" sh -c 'for f in frontier.json frontier.csv cells/full-0.01.json cells/lora-0.05-r4.json; do cmp -s frontier/$f again-swept/$f || exit 1; done'
+ok "again: the same bytes" sh -c 'for f in frontier.json frontier.csv cells/full-0.01.json cells/lora-0.01-r4.json; do cmp -s frontier/$f again-swept/$f || exit 1; done'
 
 # Another tau: what the curve answers is not trained again; what lies between is, and comes to what a fresh sweep finds.
-sed "s/\"tau\":0.3/\"tau\":$learning/" sweep.json >same.json
+exactly=$(awk -F, '$1 == "full" && $5 == "yes" { print $12 }' frontier/frontier.csv)
+sed "s/\"tau\":0.3/\"tau\":$exactly/" sweep.json >same.json
 sed 's/"tau":0.3/"tau":0.45/' sweep.json >other.json
 sed 's/"tau":0.3/"tau":1.1/' sweep.json >never.json
+works "a tau that a checkpoint meets" "$finetune" forget --sweep same.json --out cut --resume
+ok "it is met at once: $(field "full rate 0.01" step)" test "$(field "full rate 0.01" step) $(field "full rate 0.01" above)" = "$step 0"
+sed 's/"steps":60/"steps":30/' sweep.json >shorter.json
+cp -R frontier shorter
+works "fewer steps" "$finetune" forget --sweep shorter.json --out shorter --resume
+ok "fewer steps: other cells" sh -c '! grep -q "\"step\":60," shorter/frontier.json'
 rm -r cut/cells/*/
 works "a tau that no cell reaches" "$finetune" forget --sweep never.json --out cut --resume
 ok "it is found without training" test -z "$(ls -d cut/cells/*/ 2>/dev/null)"
@@ -144,7 +188,8 @@ works "another tau" "$finetune" forget --sweep other.json --out cut --resume
 works "another tau, from the start" "$finetune" forget --sweep other.json --out fresh
 ok "another tau: what a fresh sweep finds" cmp -s cut/frontier.json fresh/frontier.json
 ok "another tau: another step: $(field "full rate 0.01" step)" test "$(field "full rate 0.01" step)" -gt "$step"
-ok "its weights: the same" cmp -s cut/cells/full-0.01/checkpoints/matched/model.safetensors fresh/cells/full-0.01/checkpoints/matched/model.safetensors
+matched=cells/full-0.01/checkpoints/matched/model.safetensors # not there where a point of the curve is the answer, whose weights are gone
+ok "its weights: the same" sh -c "[ -e fresh/$matched ] && { [ ! -e cut/$matched ] || cmp -s cut/$matched fresh/$matched; }"
 works "the first tau, with the folders of the other" "$finetune" forget --sweep sweep.json --out cut --resume
 ok "another tau's weights do not stay for this one's" test ! -e cut/cells/full-0.01/checkpoints/matched
 ok "the first tau: the same bytes whatever was asked between" cmp -s cut/frontier.json frontier/frontier.json
@@ -201,14 +246,17 @@ sed -i '$d' old.jsonl
 # Of the cells that reach tau the one that forgets least on the select half is chosen.
 sed 's/1e-9,0.01/0.003,0.01,0.03/; s/"ranks":\[2,4\]/"ranks":[2,4,8]/' sweep.json >chosen.json
 works "a sweep to choose from" "$finetune" forget --sweep chosen.json --out choice
-ok "chosen: the least forgotten on the select half" awk -F, 'NR > 1 && $5 == "yes" { if (!($1 in least) || $NF < least[$1]) least[$1] = $NF; n[$1]++; if ($6 == "yes") is[$1] = $NF }
-    END { for (m in least) if (is[m] != least[m]) exit 1; exit !(n["full"] >= 2) }' choice/frontier.csv
+ok "chosen: the least forgotten on the select half, of equals the fewest tokens" awk -F, 'NR > 1 && $5 == "yes" {
+        if (!($1 in least) || $NF < least[$1] || ($NF == least[$1] && $10 < tokens[$1])) { least[$1] = $NF; tokens[$1] = $10; best[$1] = $2 $4 }
+        if ($6 == "yes") is[$1] = is[$1] $2 $4; n++
+    } END { for (m in least) if (is[m] != best[m]) exit 1; exit !(n >= 4) }' choice/frontier.csv
 
 works "report of a sweep" "$finetune" report frontier/frontier.json --out frontier.html
 ok "report of a sweep: the cell that did not reach tau" grep -q 'not reached' frontier.html
 ok "report of a sweep: the chosen cells" test "$(grep -o '<td>✓</td>' frontier.html | wc -l)" -eq 2
+number() { awk -F, -v n="$1" '$1 == "full" && $5 == "yes" { print $n }' frontier/frontier.csv; }
 ok "report of a sweep: how far above tau, and that it is one step" grep -q '>+0.033, one step<' frontier.html
-ok "report of a sweep: seconds, tokens of the new task and of all" grep -q '<td>6</td><td>366</td><td>366</td><td>[0-9]*\.[0-9]</td>' frontier.html
+ok "report of a sweep: seconds, tokens of the new task and of all" grep -q "<td>$(number 7)</td><td>$(number 9)</td><td>$(number 10)</td><td>[0-9]*\.[0-9]</td>" frontier.html
 
 before=$(state)
 sed 's/"ranks":\[2,4\]/"ranks":[2]/' sweep.json >uneven.json
