@@ -44,6 +44,7 @@ int cmd_report(int argc, char **argv) {
                     {"--stories", FLAG_TEXT, EXECUTION, &stories, 0, 0, "DIR", "story world whose entropy is drawn under the loss", false},
                     {"--floor", FLAG_REAL, EXECUTION, &floor, 0, 8, "BPB", "entropy of the source in bits a byte, drawn under the loss; 0: not known", false},
                     {"--title", FLAG_TEXT, EXECUTION, &r.title, 0, 0, "TEXT", "heading; else the runs' names", false},
+                    {"--seconds", FLAG_SWITCH, EXECUTION, &r.seconds, 0, 0, NULL, "a sweep's seconds too: the page is then of this machine alone", false},
                     {"--force", FLAG_SWITCH, EXECUTION, &force, 0, 0, NULL, "replace --out when it exists", false},
                     {"--json", FLAG_SWITCH, EXECUTION, &json, 0, 0, NULL, "the result line as JSON", false}};
     Command c = {.name = "report", .summary = "one HTML file of curves, samples, forgetting, hashes", .usage = "RUN… [FORGET.json …] --out FILE.html",

@@ -43,6 +43,7 @@ typedef struct {
     size_t run_count;
     JsonDoc **results;                /* files of forget */
     size_t result_count;
+    bool seconds;                     /* a sweep's seconds, too: the page is then of one machine */
 } Report;
 
 /* The whole page. */

@@ -356,12 +356,10 @@ static double seconds_of(const Result *r, const char *cell) {
 
 static void put_matched(Buf *out, const Result *r, const Json *cell, const Json *at) {
     static const char *const counts[] = {"step", "new_tokens", "total_tokens"};
-    double seconds = seconds_of(r, json_string(r->doc, cell, "cell", ""));
+    double seconds = r->report->seconds ? seconds_of(r, json_string(r->doc, cell, "cell", "")) : not_known();
     for (size_t k = 0; k < 3; k++) buf_str(out, "<td>"), html_number(out, number_of(r, at, counts[k]), 15), buf_str(out, "</td>");
-    buf_str(out, "<td>");
-    if (is_finite(seconds)) html_decimals(out, seconds, 1, false);
-    else buf_str(out, "–");
-    buf_str(out, "</td><td>"), html_decimals(out, number_of(r, at, "learning"), 3, false);
+    if (r->report->seconds) buf_str(out, "<td>"), is_finite(seconds) ? html_decimals(out, seconds, 1, false) : buf_str(out, "–"), buf_str(out, "</td>");
+    buf_str(out, "<td>"), html_decimals(out, number_of(r, at, "learning"), 3, false);
     buf_str(out, "<small>"), html_decimals(out, number_of(r, cell, "above"), 3, true);
     buf_str(out, number_of(r, cell, "bracket") > 1 ? "</small></td><td>" : ", one step</small></td><td>");
     html_decimals(out, number_of(r, at, "reported"), 3, false);
@@ -372,8 +370,10 @@ static void put_matched(Buf *out, const Result *r, const Json *cell, const Json 
 }
 
 static void put_frontier(Buf *out, const Result *r) {
-    static const char *const head[] = {"Method", "Rate", "Strength", "Step", "New tokens", "All tokens", "Seconds", "Learning", "Learning, reported",
+    static const char *const head[] = {"Method", "Rate", "Strength", "Step", "New tokens", "All tokens", "Learning", "Learning, reported",
                                        "Forgetting", "Chosen"};
+    static const char *const timed[] = {"Method", "Rate", "Strength", "Step", "New tokens", "All tokens", "Seconds", "Learning", "Learning, reported",
+                                        "Forgetting", "Chosen"};
     const Json *cells = json_need(r->doc, r->root, "cells", JSON_ARRAY);
     put_format_text(out, "<h2>Learning against forgetting: ", text_of(r, r->root, "task"), "</h2>\n");
     put_methods(out, r, cells);
@@ -381,7 +381,7 @@ static void put_frontier(Buf *out, const Result *r) {
     Buf caption = {0};
     buf_str(&caption, "At matched learning: τ = "), html_number(&caption, number_of(r, r->root, "tau"), 4);
     begin_table(out, caption.data);
-    put_head(out, head, sizeof head / sizeof *head);
+    put_head(out, r->report->seconds ? timed : head, sizeof head / sizeof *head + r->report->seconds);
     for (size_t i = 0; i < cells->count; i++) {
         const Json *cell = &cells->items[i], *at = json_get(cell, "matched");
         put_row_head(out, text_of(r, cell, "method"));
@@ -389,7 +389,7 @@ static void put_frontier(Buf *out, const Result *r) {
         if (json_get(cell, "flag")) put_format_text(out, "", text_of(r, cell, "flag"), " "), html_number(out, number_of(r, cell, "strength"), 4);
         buf_str(out, "</td>");
         if (at && at->kind == JSON_OBJECT) put_matched(out, r, cell, at);
-        else buf_str(out, "<td colspan=\"8\">not reached</td></tr>\n");
+        else buf_str(out, r->report->seconds ? "<td colspan=\"8\">not reached</td></tr>\n" : "<td colspan=\"7\">not reached</td></tr>\n");
     }
     end_table(out), buf_free(&caption);
     buf_str(out, "<p class=\"soft\">Each setting is read at the first checkpoint whose learning, on the select half, reaches τ; beside it, how far above τ "

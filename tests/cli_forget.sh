@@ -256,7 +256,12 @@ ok "report of a sweep: the cell that did not reach tau" grep -q 'not reached' fr
 ok "report of a sweep: the chosen cells" test "$(grep -o '<td>✓</td>' frontier.html | wc -l)" -eq 2
 number() { awk -F, -v n="$1" '$1 == "full" && $5 == "yes" { print $n }' frontier/frontier.csv; }
 ok "report of a sweep: how far above tau, and that it is one step" grep -q '>+0.033, one step<' frontier.html
-ok "report of a sweep: seconds, tokens of the new task and of all" grep -q "<td>$(number 7)</td><td>$(number 9)</td><td>$(number 10)</td><td>[0-9]*\.[0-9]</td>" frontier.html
+ok "report of a sweep: tokens of the new task and of all" grep -q "<td>$(number 7)</td><td>$(number 9)</td><td>$(number 10)</td><td>[0-9.]*<small>" frontier.html
+works "report of a sweep with its seconds" "$finetune" report frontier/frontier.json --seconds --out seconds.html
+ok "report of a sweep: seconds beside" grep -q "<td>$(number 9)</td><td>$(number 10)</td><td>[0-9]*\.[0-9]</td>" seconds.html
+cp -r frontier slower && sed 's/"seconds":/"seconds":1/' frontier/timing.jsonl >slower/timing.jsonl
+works "report of the same sweep on a slower machine" "$finetune" report slower/frontier.json --out slower.html
+ok "report of a sweep: the same page on every machine" cmp -s frontier.html slower.html
 
 before=$(state)
 sed 's/"ranks":\[2,4\]/"ranks":[2]/' sweep.json >uneven.json
