@@ -303,10 +303,21 @@ static void check_all_used(const Gguf *g, const Model *m) {
     mem_free(used);
 }
 
+/* 16 bits where all matrices but GPT-2's positions have them: what was quantised is written in f32, which alone holds it. */
+static Stored held_as(const Gguf *g) {
+    GgmlType type = gguf_find(g, "token_embd.weight")->type;
+    for (size_t i = 0; i < gguf_count(g); i++) {
+        const GgufTensor *t = gguf_tensor(g, i);
+        if (t->rank == 2 && t->type != type && strcmp(t->name, "position_embd.weight")) return STORED_REAL;
+    }
+    return type == GGML_F16 ? STORED_F16 : type == GGML_BF16 ? STORED_BF16 : STORED_REAL;
+}
+
 Model *gguf_load(const char *path, bool keep_16bit) {
     Gguf *g = gguf_open(path);
     Config c = read_config(g);
     Model *m = model_new(&c, path);
+    m->read_as = held_as(g);
     for (size_t i = 0; i < m->count; i++) gguf_fill(g, m, m->params[i], keep_16bit);
     check_all_used(g, m);
     gguf_close(g);

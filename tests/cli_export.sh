@@ -49,6 +49,17 @@ ok "both compute the same" test "$(value bpb)" = "$bpb"
 # shellcheck disable=SC2086
 works "training goes on from a file" "$finetune" train --model base.gguf --adapter adapter.gguf --data rows.jsonl --valid 0 --steps 2 --batch 4 --template chatml --out further
 works "tuning a file" "$finetune" train --model F16.gguf --data rows.jsonl --valid 0 --steps 2 --batch 4 --out tuned
+# What tuning a file writes is a folder: in f32, or as the file had its matrices. An adapter on it is merged as on a folder of the same weights.
+works "tuning a file of 16 bits" "$finetune" train --model BF16.gguf --data rows.jsonl --valid 0 --steps 2 --batch 4 --dtype source --out source
+ok "is written in them" grep -q '"dtype": "bfloat16"' source/config.json
+works "tuning a quantised file" "$finetune" train --model Q8_0.gguf --data rows.jsonl --valid 0 --steps 2 --batch 4 --dtype source --out floats
+ok "is written in floats" grep -q '"dtype": "float32"' floats/config.json
+works "an adapter merged into a file" "$finetune" merge --model base.gguf --adapter adapter --other-base --out merged-file
+works "and into the folder" "$finetune" merge --model base --adapter adapter --out merged-folder
+ok "are the same weights" cmp -s merged-file/model.safetensors merged-folder/model.safetensors
+works "in 16 bits" "$finetune" merge --model BF16.gguf --adapter adapter --other-base --dtype bf16 --max-diff 1 --out merged-half
+ok "are half as large" test "$(wc -c <merged-half/model.safetensors)" -lt "$(($(wc -c <merged-file/model.safetensors) * 6 / 10))"
+works "part of the way from a file" "$finetune" merge --model base.gguf --tuned tuned --scale 0.5 --out halfway
 ok "a whole folder comes of it" test -e tuned/config.json -a -e tuned/tokenizer.json -a -e tuned/tokenizer_config.json -a -e tuned/chat_template.jinja
 works "which opens" "$finetune" generate --model tuned --greedy --tokens 3 "the cat"
 
