@@ -1,6 +1,7 @@
 """SmolLM2-135M-Instruct, a published chat model of 30 layers, against transformers in float32: logits on five texts, perplexity, greedy text.
 
-    python tests/compare/smollm2.py FINETUNE FOLDER [TEXT_FILE]         FOLDER: the model (f32); TEXT_FILE: for the perplexity
+    python tests/compare/smollm2.py FINETUNE FOLDER [TEXT_FILE [OURS]]  FOLDER: the model (f32); TEXT_FILE: for the perplexity;
+                                                                        OURS: what finetune reads in its place, such as the GGUF of the same weights
 
 Logits within 1e-5 of their largest, perplexity within 0.01 %, 100 greedy tokens equal. Any folder of a family that is supported will do.
 """
@@ -45,6 +46,7 @@ def document_loss(model, tokenizer, text, ctx):
 
 def main():
     program, folder = sys.argv[1:3]
+    ours = sys.argv[4] if len(sys.argv) > 4 else folder
     torch.set_num_threads(1)
     verdict = reference.Verdict()
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -52,12 +54,12 @@ def main():
     with tempfile.TemporaryDirectory() as scratch, torch.no_grad():
         for i, text in enumerate(TEXTS):
             ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-            ours = json.loads(reference.run(program, "tokenizer", "encode", "--tokenizer", folder, "--special", "--", text))
-            verdict.check("text %d: ids" % i, 0 if ours == ids else 1, 0)
+            encoded = json.loads(reference.run(program, "tokenizer", "encode", "--tokenizer", ours, "--special", "--", text))
+            verdict.check("text %d: ids" % i, 0 if encoded == ids else 1, 0)
             path, out = os.path.join(scratch, "ids.json"), os.path.join(scratch, "out.safetensors")
             with open(path, "w") as f:
                 json.dump([ids], f)
-            reference.run(program, "check", "logits", "--model", folder, "--ids", path, "--out", out, "--force")
+            reference.run(program, "check", "logits", "--model", ours, "--ids", path, "--out", out, "--force")
             got, want = read_logits(out), model(torch.tensor([ids])).logits
             error = float((got - want).abs().max() / want.abs().max())
             print("text %d: %d tokens, logits differ by %.1e of their largest" % (i, len(ids), error))
@@ -66,7 +68,7 @@ def main():
             text = open(sys.argv[3], encoding="utf-8", newline="").read()[:12000].strip("\n")
             path = os.path.join(scratch, "text.txt")
             open(path, "w", encoding="utf-8", newline="").write(text)
-            words = reference.run(program, "eval", "--model", folder, "--data", path, "--ctx", "512").split()
+            words = reference.run(program, "eval", "--model", ours, "--data", path, "--ctx", "512").split()
             loss, tokens = float(words[words.index("loss") + 1]), int(words[words.index("tokens") + 1])
             sums, count = document_loss(model, tokenizer, text, 512)
             print("perplexity %.6f over %d tokens, transformers %.6f over %d" % (math.exp(loss), tokens, math.exp(sums / count), count))
@@ -78,7 +80,7 @@ def main():
         path, out = os.path.join(scratch, "greedy.json"), os.path.join(scratch, "greedy.safetensors")
         with open(path, "w") as f:
             json.dump([ids[0].tolist() + want[:-1]], f)
-        reference.run(program, "check", "logits", "--model", folder, "--ids", path, "--out", out, "--force")
+        reference.run(program, "check", "logits", "--model", ours, "--ids", path, "--out", out, "--force")
         logits = read_logits(out)[0, ids.shape[1] - 1:]
         logits[:, model.generation_config.eos_token_id] = -math.inf        # as min_new_tokens does
         got = logits.argmax(-1).tolist()
@@ -87,7 +89,7 @@ def main():
         prompt = "Once upon a time, the sea"
         ids = tokenizer(prompt, return_tensors="pt", add_special_tokens=False)["input_ids"]
         want = tokenizer.decode(model.generate(ids, do_sample=False, max_new_tokens=100)[0, ids.shape[1]:], skip_special_tokens=True)
-        said = json.loads(reference.run(program, "generate", "--model", folder, "--greedy", "--tokens", "100", "--json", prompt))
+        said = json.loads(reference.run(program, "generate", "--model", ours, "--greedy", "--tokens", "100", "--json", prompt))
         print("generate: %r" % said["text"][:70])
         verdict.check("greedy text", 0 if said["text"] == want else 1, 0)
     verdict.end()
