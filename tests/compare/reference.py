@@ -54,7 +54,7 @@ def gradients(model, ids):
 
 def run(program, *arguments):
     """Standard output; a failure ends the script with the program's own words."""
-    done = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True)
+    done = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, errors="replace")  # samples end within a letter
     if done.returncode:
         raise SystemExit("%s: exit code %d\n%s" % (" ".join(map(str, [program, *arguments])), done.returncode, done.stderr))
     return done.stdout
