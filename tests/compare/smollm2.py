@@ -65,7 +65,7 @@ def main():
             print("text %d: %d tokens, logits differ by %.1e of their largest" % (i, len(ids), error))
             verdict.check("text %d: logits" % i, error, 1e-5)
         if len(sys.argv) > 3:
-            text = open(sys.argv[3], encoding="utf-8", newline="").read()[:12000].strip("\n")
+            text = open(sys.argv[3], encoding="utf-8", newline="").read().replace("<|endoftext|>", "")[:12000].strip("\n")  # one document
             path = os.path.join(scratch, "text.txt")
             open(path, "w", encoding="utf-8", newline="").write(text)
             words = reference.run(program, "eval", "--model", ours, "--data", path, "--ctx", "512").split()
