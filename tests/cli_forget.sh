@@ -51,6 +51,16 @@ ok "every item of a suite" test "$(wc -l <cost/items-old.jsonl)" -eq 48
 ok "a line of the CSV for each suite and model" test "$(wc -l <cost/forget.csv)" -eq 17
 works "the base alone" "$finetune" forget --base base --texts text.txt --out alone base
 ok "the base alone: no weight moved" test "$(awk '/"(distance|relative)"/ { print $2 + 0 }' alone/forget.json | sort -u)" = 0
+known() { sed -n "/\"name\": \"$1\",/,/^    }/p" cost/forget.json | sed -n "/\"model\": \"$2\"/,/}/s/.*\"$3\": \([-0-9.e]*\),*\$/\1/p"; }
+column() { awk -F, -v s="$1" -v m="$2" -v c="$3" 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i } $1 == s && $3 == m { print $at[c] }' cost/forget.csv; }
+near() { awk -v x="$1" -v y="$2" 'BEGIN { d = x - y; exit !(x != "" && y != "" && d < 1e-6 && d > -1e-6) }'; }
+minus() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.9f", a - b }'; }
+ok "kept: of what was there: $(known old full kept)" near "$(known old full kept)" "$(awk -v a="$(column old full after)" -v b="$(column old full before)" 'BEGIN { printf "%.9f", a / b }')"
+for one in likelihood choice form; do
+    ok "change of $one: $(known old full ${one}_change)" near "$(known old full ${one}_change)" "$(minus "$(column old full ${one}_after)" "$(column old full ${one}_before)")"
+done
+ok "likelihood: the mean over the items" near "$(column old full likelihood_after)" \
+    "$(sed -n 's/.*"model":"full","right":[a-z]*,"likelihood":\([-0-9.e]*\).*/\1/p' cost/items-old.jsonl | awk '{ s += $1 } END { printf "%.9f", s / NR }')"
 # shellcheck disable=SC2086
 works "again" "$finetune" forget $measures --out again --threads 1 full lora base idle
 ok "again: the same bytes" sh -c 'for f in cost/*; do cmp -s "$f" "again/${f#cost/}" || exit 1; done'
@@ -69,7 +79,6 @@ ok "backward transfer is the change of the first task: $(bwt)" awk -v x="$(bwt)"
     'BEGIN { d = x - (a - b); exit !(d < 1e-6 && d > -1e-6) }'
 scores() { sed -n '/"sequence"/,$p' sequence/forget.json | tr -d ' \n' | sed -n "s/.*\"$1\":\(\[*[-0-9.,e]*\).*/\1/p"; }
 ok "before any training: the base's scores: $(scores before)" test "$(scores before)" = "[0,0"
-near() { awk -v x="$1" -v y="$2" 'BEGIN { d = x - y; exit !(x != "" && y != "" && d < 1e-6 && d > -1e-6) }'; }
 metric() { sed -n "s/^tasks .* $1 \([^ ]*\).*/\1/p" .out; }
 ok "learning accuracy is each task's score after its own stage: $(metric learning)" near "$(metric learning)" \
     "$(awk -v a="$(value old base after)" -v b="$(value new full after)" 'BEGIN { print (a + b) / 2 }')"
@@ -81,22 +90,23 @@ ok "joint training is the last model's: $(metric intransigence)" near "$(metric 
     "$(awk -v a="$(value cats full after)" -v b="$(value cats base after)" 'BEGIN { print (a - b) / 2 }')"
 
 # shellcheck disable=SC2086
-works "--relearn" "$finetune" forget $measures --half report --relearn 6 --out relearned full lora
+works "--relearn" "$finetune" forget $measures --half report --relearn 20 --out relearned full lora
 ok "--relearn: a line for each model and known suite: $(grep '^relearn' .out | tr '\n' ' ')" test "$(grep -c '^relearn [a-z]* model [a-z]* rows [0-9notback-]* score [0-9.]*$' .out)" -eq 2
 ok "--relearn: rows of the select half" test "$(cat relearned/relearn/0-old-2.jsonl)" = "$(sed -n '1p;3p' old.jsonl)"
 relearned() { sed -n '/"relearn"/,$p' relearned/forget.json | tr -d ' \n' | sed -n "s/.*\"model\":\"$1\",\"rows\":\[[0-9,]*\],\"scores\":\[\([0-9.,]*\)\],\"back\":\([0-9a-z]*\).*/\1 \2/p"; }
-works "--relearn by hand" "$finetune" train --model full --data relearned/relearn/0-old-6.jsonl --valid 0 --epochs 10 --out relearned-full
-works "--relearn by hand: an adapter goes on" "$finetune" train --model base --adapter lora --data relearned/relearn/0-old-6.jsonl --valid 0 --epochs 10 --out relearned-lora
-ok "--relearn: the bits of a run by hand" cmp -s relearned-full/model.safetensors relearned/relearn/0-old-6/model.safetensors
-ok "--relearn: the bits of an adapter by hand" cmp -s relearned-lora/adapter_model.safetensors relearned/relearn/1-old-6/adapter_model.safetensors
+works "--relearn by hand" "$finetune" train --model full --data relearned/relearn/0-old-20.jsonl --valid 0 --epochs 10 --out relearned-full
+works "--relearn by hand: an adapter goes on" "$finetune" train --model base --adapter lora --data relearned/relearn/0-old-20.jsonl --valid 0 --epochs 10 --out relearned-lora
+ok "--relearn: the bits of a run by hand" cmp -s relearned-full/model.safetensors relearned/relearn/0-old-20/model.safetensors
+ok "--relearn: the bits of an adapter by hand" cmp -s relearned-lora/adapter_model.safetensors relearned/relearn/1-old-20/adapter_model.safetensors
 works "--relearn: scores by hand" "$finetune" forget --base base --suites old.jsonl --half report --other-base --out relearned-hand relearned-full relearned-lora
 for one in full lora; do
-    ok "--relearn: the score after six rows: $one: $(relearned $one)" near "$(relearned $one | sed 's/ .*//; s/.*,//')" "$(value old relearned-$one after)"
+    ok "--relearn: the score after twenty rows: $one: $(relearned $one)" near "$(relearned $one | sed 's/ .*//; s/.*,//')" "$(value old relearned-$one after)"
     # Whether a score reaches the base's, which is 1: its interval, of 24 items, holds 1 where all are right.
-    ok "--relearn: back at the first of these: $one: $(relearned $one)" test "$(relearned $one | awk '{ n = split($1, s, ","); r = "null"; split("1 2 4 6", rows, " ")
+    ok "--relearn: back at the first of these: $one: $(relearned $one)" test "$(relearned $one | awk '{ n = split($1, s, ","); r = "null"; split("1 2 4 8 16 20", rows, " ")
         for (i = n; i > 0; i--) if (s[i] == 1) r = rows[i]; print r }')" = "$(relearned $one | sed 's/.* //')"
 done
-ok "--relearn: 1, 2, 4 and 6 rows" test "$(ls -d relearned/relearn/0-old-?)" = "$(printf "relearned/relearn/0-old-%s\n" 1 2 4 6)"
+ok "--relearn: more than one of these bring it back" sh -c "echo '$(relearned full) $(relearned lora)' | grep -q ',1,1'"
+ok "--relearn: 1, 2, 4, 8, 16 and 20 rows" test "$(echo relearned/relearn/0-old-? relearned/relearn/0-old-??)" = "$(printf "relearned/relearn/0-old-%s " 1 2 4 8 16 20 | sed 's/ $//')"
 works "--json" "$finetune" forget --base base --texts text.txt --json --out json full
 ok "--json: an object a line" grep -q '^{"v":1,"suite":"text","model":"full",.*"kl":[0-9.e-]*}$' .out
 works "--chance" "$finetune" forget --base base --suites old.jsonl --chance old=0.99 --out chance full
@@ -173,6 +183,10 @@ sed 's/"tau":0.3/"tau":0.45/' sweep.json >other.json
 sed 's/"tau":0.3/"tau":1.1/' sweep.json >never.json
 works "a tau that a checkpoint meets" "$finetune" forget --sweep same.json --out cut --resume
 ok "it is met at once: $(field "full rate 0.01" step)" test "$(field "full rate 0.01" step) $(field "full rate 0.01" above)" = "$step 0"
+at=$(point frontier full-0.01 20 | sed 's/.*"learning":\([0-9.]*\).*/\1/')
+sed "s/\"tau\":0.3/\"tau\":$(minus "$at" 0.005)/" sweep.json >within.json
+works "a tau within a point of an evaluation" "$finetune" forget --sweep within.json --out cut --resume
+ok "within a point nothing is searched: step $(field "full rate 0.01" step)" test "$(field "full rate 0.01" step) $(field "full rate 0.01" bracket)" = "20 20"
 sed 's/"steps":60/"steps":30/' sweep.json >shorter.json
 cp -R frontier shorter
 works "fewer steps" "$finetune" forget --sweep shorter.json --out shorter --resume
@@ -190,6 +204,10 @@ ok "another tau: what a fresh sweep finds" cmp -s cut/frontier.json fresh/fronti
 ok "another tau: another step: $(field "full rate 0.01" step)" test "$(field "full rate 0.01" step)" -gt "$step"
 matched=cells/full-0.01/checkpoints/matched/model.safetensors # not there where a point of the curve is the answer, whose weights are gone
 ok "its weights: the same" sh -c "[ -e fresh/$matched ] && { [ ! -e cut/$matched ] || cmp -s cut/$matched fresh/$matched; }"
+rm -r cut/cells/*/
+works "another tau, once more" "$finetune" forget --sweep other.json --out cut --resume
+ok "what was found for it stands in the cells' files, too" test -z "$(ls -d cut/cells/*/ 2>/dev/null)"
+cp -R fresh/cells/full-0.01 cut/cells
 works "the first tau, with the folders of the other" "$finetune" forget --sweep sweep.json --out cut --resume
 ok "another tau's weights do not stay for this one's" test ! -e cut/cells/full-0.01/checkpoints/matched
 ok "the first tau: the same bytes whatever was asked between" cmp -s cut/frontier.json frontier/frontier.json
@@ -209,6 +227,16 @@ step=$(field "full rate 0.01" step) forgetting=$(field "full rate 0.01" forgetti
 works "by hand" "$finetune" train $tune --stop-at "$step" --out byhand --force
 works "its report half by hand" "$finetune" forget --base base --texts text.txt --half report --out hand-text byhand
 ok "forgetting: what the text's report half costs: $forgetting" test "$forgetting" = "$(value text byhand change)"
+
+# Of two suites: the mean drop; their errors add as squares.
+sed 's/"suites":\["old.jsonl"\]/"suites":["old.jsonl","choice.jsonl"]/; s/"methods":.*/"methods":[{"name":"full","rates":[0.01]}]}/' sweep.json >two.json
+works "a sweep over two suites" "$finetune" forget --sweep two.json --out two
+forgetting=$(field "full rate 0.01" forgetting) low=$(field "full rate 0.01" low) high=$(sed -n 's/^full,0.01,.*,\([-0-9.e]*\),[-0-9.e]*$/\1/p' two/frontier.csv)
+cp -R two/cells/full-0.01/checkpoints/matched matched
+works "their report halves by hand" "$finetune" forget --base base --suites old.jsonl,choice.jsonl --half report --out hand-two matched
+ok "forgetting of two suites: the mean: $forgetting" near "-$forgetting" "$(awk -v a="$(value old matched change)" -v b="$(value choice matched change)" 'BEGIN { printf "%.9f", (a + b) / 2 }')"
+ok "its interval: from $low to $high" near "$(minus "$high" "$low")" "$(awk -v a="$(minus "$(value old matched high)" "$(value old matched low)")" \
+    -v b="$(minus "$(value choice matched high)" "$(value choice matched low)")" 'BEGIN { printf "%.9f", sqrt(a * a + b * b) / 2 }')"
 
 # Every remedy is a method: its flags are train's. One cell each, all steps.
 works "a Fisher file" "$finetune" check fisher --model base --data old.jsonl --out fisher.safetensors
