@@ -82,4 +82,11 @@ before=$(state)
 refused "--dtype is of whole models" train --model m $tune --steps 1 --lora --dtype bf16 --out x
 # shellcheck disable=SC2086
 refused "--dtype: unknown value" train --model m $tune --steps 1 --dtype fp16 --out x
+
+# ---- the rows of docs/real-models.md --------------------------------------------------------------------------------
+works "data/shop.sh" sh "$OLDPWD/data/shop.sh" shop
+ok "the rows that its figures stand on" test "$("$finetune" check hash shop | cut -d' ' -f2)" = c16c03faffa0bcb1de677b9a42af086b2ed162b0bdebd27d0e1a302893dbc1b8
+names() { sed 's/.*"role": "assistant", "content": "[^A-Z]*\(Hello \)\{0,1\}\([A-Z][a-z]*\).*/\2/' "$@" | sort -u; }
+names shop/train.jsonl >learned && names shop/valid.jsonl shop/test-*.jsonl >asked
+ok "no name that is asked for was learned" test "$(wc -l <learned | tr -d ' ') $(wc -l <asked | tr -d ' ') $(cat learned asked | sort | uniq -d)" = "30 12 "
 finish
