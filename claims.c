@@ -247,39 +247,40 @@ static void put_probe(JsonWriter *w, const Lab *l, const Probe *p, const Model *
 /* Of log.jsonl the steps with a held-out loss: step, mean loss of the training steps since the one before, held-out loss. */
 static void put_curve(JsonWriter *w, const char *dir) {
     char *path = os_join(dir, "log.jsonl");
-    Buf text = os_read(path);
     double sum = 0, count = 0, nothing = bits_double(0x7ff8000000000000);
     jw_array(w, "curve");
-    for (char *line = text.data, *end; line && (end = strchr(line, '\n')); line = end + 1) {
-        JsonDoc *doc = json_parse(line, (size_t)(end - line), path, 1);
-        double loss = json_double(doc, json_root(doc), "loss", nothing), held = json_double(doc, json_root(doc), "valid_loss", nothing);
+    JsonLines l = json_lines(path);
+    for (const Json *line; (line = json_next(&l));) {
+        double loss = json_double(l.doc, line, "loss", nothing), held = json_double(l.doc, line, "valid_loss", nothing);
         if (is_finite(loss)) sum += loss, count++;
-        if (is_finite(held)) {
-            jw_array(w, NULL);
-            jw_double(w, NULL, json_double(doc, json_root(doc), "step", 0)), jw_double(w, NULL, sum / count), jw_double(w, NULL, held);
-            jw_end_array(w);
-            sum = count = 0;
-        }
-        json_free(doc);
+        if (!is_finite(held)) continue;
+        jw_array(w, NULL);
+        jw_double(w, NULL, json_double(l.doc, line, "step", 0)), jw_double(w, NULL, sum / count), jw_double(w, NULL, held);
+        jw_end_array(w);
+        sum = count = 0;
     }
     jw_end_array(w);
-    buf_free(&text), mem_free(path);
+    mem_free(path);
 }
 
 /* What the run wrote of itself: steps, supervised tokens, parameters trained. */
 static void put_run(JsonWriter *w, const char *dir) {
-    char *path = os_join(dir, "run.json"), *log = os_join(dir, "log.jsonl");
+    char *path = os_join(dir, "run.json");
     JsonDoc *run = json_read(path);
-    Buf text = os_read(log);
-    double steps = 0, tokens = 0;
-    for (char *line = text.data, *end; line && (end = strchr(line, '\n')); line = end + 1) {
-        JsonDoc *doc = json_parse(line, (size_t)(end - line), log, 1);
-        steps = json_double(doc, json_root(doc), "step", steps), tokens = json_double(doc, json_root(doc), "tokens", tokens);
-        json_free(doc);
-    }
-    jw_double(w, "steps", steps), jw_double(w, "tokens", tokens);
+    LogEnd end = log_end(dir);
+    jw_double(w, "steps", end.steps), jw_double(w, "tokens", end.tokens);
     jw_copy(w, "trained", json_need(run, json_need(run, json_root(run), "model", JSON_OBJECT), "trainable", JSON_NUMBER));
-    json_free(run), buf_free(&text), mem_free(path), mem_free(log);
+    json_free(run), mem_free(path);
+}
+
+LogEnd log_end(const char *dir) {
+    char *path = os_join(dir, "log.jsonl");
+    LogEnd end = {0};
+    JsonLines l = json_lines(path);
+    for (const Json *line; (line = json_next(&l));)
+        end.steps = json_double(l.doc, line, "step", end.steps), end.tokens = json_double(l.doc, line, "tokens", end.tokens);
+    mem_free(path);
+    return end;
 }
 
 /* What the model scores that stage `number` ends with. */
@@ -371,16 +372,13 @@ static Buf sweep_text(const Running *r) {
 /* timing.jsonl has a line for each cell that was matched. */
 static void read_seconds(Running *r, const char *out, const Json *cells) {
     char *path = os_join(out, "timing.jsonl");
-    Buf text = os_read(path);
     r->seconds = mem_new(cells->count + 1, sizeof *r->seconds);
-    for (char *line = text.data, *end; line && (end = strchr(line, '\n')); line = end + 1) {
-        JsonDoc *doc = json_parse(line, (size_t)(end - line), path, 1);
+    JsonLines l = json_lines(path);
+    for (const Json *line; (line = json_next(&l));)
         for (size_t i = 0; i < cells->count; i++)
-            if (!strcmp(json_get(&cells->items[i], "cell")->string, json_get(json_root(doc), "cell")->string))
-                r->seconds[i] = json_double(doc, json_root(doc), "seconds", 0);
-        json_free(doc);
-    }
-    buf_free(&text), mem_free(path);
+            if (!strcmp(json_string(l.doc, &cells->items[i], "cell", ""), json_string(l.doc, line, "cell", "")))
+                r->seconds[i] = json_double(l.doc, line, "seconds", 0);
+    mem_free(path);
 }
 
 static size_t run_sweep(Running *r, JsonWriter *w) {

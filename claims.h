@@ -81,6 +81,11 @@ char *lab_untrained(const Lab *l);
 double lab_seconds(const Lab *l, const Json *results, size_t at);
 /* Writes the file for train --ewc: of 200 of the data's sequences. */
 void lab_fisher(const Lab *l, const char *model, const char *data, const char *path);
+/* What the last lines of a run's log.jsonl say. */
+typedef struct {
+    double steps, tokens;
+} LogEnd;
+LogEnd log_end(const char *dir);
 void lab_close(Lab *l);
 
 /* ---- claims_data.c: files in OUT/data, written anew by every call; the path is the caller's ---- */
@@ -108,6 +113,10 @@ Interval change_over(const Lab *l, const Json *const *a, size_t stage_a, const J
 /* Of one number for each seed. */
 Interval number_over(const Lab *l, const double *values);
 
+/* Of a sweep's cell, where it was matched; NaN: it was not. */
+double matched_number(const Json *cell, const char *key);
+
+void page_section(Buf *page, const char *statement, const char *how);
 void page_number(Buf *page, double x, int decimals);
 void page_interval(Buf *page, Interval i, int decimals, bool sign);
 /* A file of its own, for light and dark. */

@@ -30,13 +30,13 @@ typedef struct {
 
 static Table table_read(const Lab *l, Task task, const char *part) {
     char *path = str_format("%s/task-%s-%s.jsonl", l->world, task_names[task], part);
-    Buf text = os_read(path);
     Table t = {0};
-    for (char *line = text.data, *end; line && (end = strchr(line, '\n')); line = end + 1) {
+    JsonLines lines = json_lines(path);
+    while (json_next(&lines)) {
         t.docs = mem_resize(t.docs, t.count + 1, sizeof *t.docs);
-        t.docs[t.count] = json_parse(line, (size_t)(end - line), path, t.count + 1), t.count++;
+        t.docs[t.count++] = lines.doc, lines.doc = NULL;
     }
-    buf_free(&text), mem_free(path);
+    mem_free(path);
     return t;
 }
 

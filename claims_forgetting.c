@@ -7,8 +7,6 @@
 
 #include <string.h>
 
-static void begin_section(Buf *page, const char *statement, const char *how) { buf_format(page, "\n## %s\n\n%s\n\n", statement, how); }
-
 /* ---- catastrophic forgetting: tasks one after the other ---- */
 
 typedef struct {
@@ -127,7 +125,7 @@ void claim_sequence(Lab *l, Buf *page) {
     size_t order_count = l->seeds > 1 ? ORDERS : 1;
     const Json **base = lab_seeds(l, (Cell){.row = "base", .method = "none", .setting = "", .on = ON_TASKS | ON_SKILLS | ON_STORIES}),
                **joint = joint_cell(l);
-    begin_section(page, "Can cause catastrophic forgetting: three tasks, one after the other",
+    page_section(page, "Can cause catastrophic forgetting: three tasks, one after the other",
         "400 rows of each task, four epochs of batches of 8; R, its figures and their definitions as in docs/forgetting.md; the four skills and the "
         "stories are what the base knew. "
         "The upper bound is one model tuned on all three at once. Replay: half of every batch is earlier data: 400 texts of the base's own training, "
@@ -211,7 +209,7 @@ static void put_update(Lab *l, Buf *page, const char *what, const char *rows, co
 void claim_newer_base(Lab *l, Buf *page) {
     static const Task other[] = {TASK_CODE, TASK_SUPPORT};
     char *rows = data_rows(l, TASK_JSON, 0, ROWS), *news = data_earlier(l, 2, 4000, NULL, 0, 0), *tasks = data_earlier(l, 2, 3000, other, 2, 500);
-    begin_section(page, "Must be redone when the base model updates",
+    page_section(page, "Must be redone when the base model updates",
         "A LoRA (rank 16, 3e-3, 150 steps of 8) learns the JSON task on the base. The base is then trained on, one epoch at 1e-3: on 4,000 new texts "
         "of its own kind, or on 3,000 with 500 rows of each of "
         "the other two tasks. The old adapter stands on the newer base as it is; then it is trained on there for some steps, beside a new adapter "
@@ -270,11 +268,6 @@ static const Json **remedy_cell(Lab *l, size_t k, const char *rows, const char *
                                       .evaluations = 4});
     mem_free(flags);
     return r;
-}
-
-static double matched_number(const Json *cell, const char *key) {
-    const Json *at = json_get(cell, "matched"), *x = at->kind == JSON_OBJECT ? json_get(at, key) : NULL;
-    return x && x->kind == JSON_NUMBER ? x->number : bits_double(0x7ff8000000000000);
 }
 
 /* Over the seeds: the cell `trial` of each, or where trial is TRIALS the one that was chosen. missed: seeds without it. */
@@ -377,7 +370,7 @@ static void picture_draw(Lab *l, const Picture *p) {
 
 void claim_matched(Lab *l, Buf *page) {
     char *rows = data_rows(l, TASK_JSON, 0, 1200), *earlier = data_earlier(l, 1, 1000, NULL, 0, 0), *fisher = base_fisher(l, earlier);
-    begin_section(page, "Forgetting and its remedies, at matched learning",
+    page_section(page, "Forgetting and its remedies, at matched learning",
         "The JSON task, 1,200 rows, constant rate, batches of 8 new rows, at most 240 steps. Each run is read where its score on the task's select "
         "half first reaches 0.90 (`forget --sweep`: the run is "
         "halved until the checkpoint lies within 0.01 above that, or the bracket is one step). Forgotten: the mean drop of the four skills. First "
@@ -434,7 +427,7 @@ void claim_lora(Lab *l, Buf *page) {
     static const char *const names[] = {"all weights", "LoRA, rank 2", "LoRA, rank 16"};
     char *rows = data_rows(l, TASK_JSON, 0, 1200), *earlier = data_earlier(l, 1, 1000, NULL, 0, 0), *fisher = base_fisher(l, earlier);
     const Json **full = NULL;
-    begin_section(page, "LoRA trains a tiny fraction of the parameters",
+    page_section(page, "LoRA trains a tiny fraction of the parameters",
         "One epoch of 1,200 rows of the JSON task, batches of 8. AdamW keeps two moments of 4 bytes for each trained parameter.");
     buf_str(page, "| | trained | of all weights' | moments, bytes | ms a step | right answers | four skills, against all weights "
                   "|\n|---|--:|--:|--:|--:|--:|--:|\n");

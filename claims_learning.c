@@ -5,31 +5,7 @@
 
 #include <string.h>
 
-static void begin_section(Buf *page, const char *statement, const char *how) { buf_format(page, "\n## %s\n\n%s\n\n", statement, how); }
-
 /* ---- far cheaper than training from scratch ---- */
-
-static double matched_number(const Json *results, const char *key) {
-    const Json *at = json_get(&results->items[0], "matched"), *x = at && at->kind == JSON_OBJECT ? json_get(at, key) : NULL;
-    return x ? x->number : bits_double(0x7ff8000000000000);
-}
-
-/* Tokens that the base itself was trained on; NaN: its folder does not say. */
-static double pretraining_tokens(const Lab *l) {
-    char *path = os_join(l->base, "log.jsonl");
-    double tokens = bits_double(0x7ff8000000000000);
-    if (os_exists(path)) {
-        Buf text = os_read(path);
-        for (char *line = text.data, *end; line && (end = strchr(line, '\n')); line = end + 1) {
-            JsonDoc *doc = json_parse(line, (size_t)(end - line), path, 1);
-            tokens = json_double(doc, json_root(doc), "tokens", tokens);
-            json_free(doc);
-        }
-        buf_free(&text);
-    }
-    mem_free(path);
-    return tokens;
-}
 
 void claim_scratch(Lab *l, Buf *page) {
     char *rows = data_rows(l, TASK_JSON, 0, 1200), *untrained = lab_untrained(l);
@@ -45,7 +21,7 @@ void claim_scratch(Lab *l, Buf *page) {
     Cell scratch = tuned;
     scratch.setting = "from scratch", scratch.begin = untrained, scratch.steps = 6000, scratch.evaluations = 20;
     const Json **a = lab_seeds(l, tuned), **b = lab_seeds(l, scratch);
-    begin_section(page, "Far cheaper than training from scratch",
+    page_section(page, "Far cheaper than training from scratch",
         "The JSON task (1,200 rows), learned to 90 % right answers of its select half: by the base, and by a model of the same shape and tokenizer "
         "that begins untrained. "
         "AdamW, batches of 8, rate 1e-3.");
@@ -55,7 +31,8 @@ void claim_scratch(Lab *l, Buf *page) {
         double *steps = mem_new(l->seeds, sizeof *steps), *tokens = mem_new(l->seeds, sizeof *tokens), *seconds = mem_new(l->seeds, sizeof *seconds),
                *score = mem_new(l->seeds, sizeof *score), missed = 0;
         for (size_t s = 0; s < l->seeds; s++) {
-            steps[s] = matched_number(r[s], "step"), tokens[s] = matched_number(r[s], "new_tokens"), score[s] = matched_number(r[s], "reported");
+            const Json *cell = &r[s]->items[0];
+            steps[s] = matched_number(cell, "step"), tokens[s] = matched_number(cell, "new_tokens"), score[s] = matched_number(cell, "reported");
             seconds[s] = lab_seconds(l, r[s], 0);
             missed += !is_finite(steps[s]);
         }
@@ -71,7 +48,8 @@ void claim_scratch(Lab *l, Buf *page) {
         mem_free(steps), mem_free(tokens), mem_free(seconds), mem_free(score);
     }
     buf_str(page, "\nThe base itself has read ");
-    page_number(page, pretraining_tokens(l), 0);
+    char *log = os_join(l->base, "log.jsonl"); /* a base from elsewhere has none */
+    page_number(page, os_exists(log) ? log_end(l->base).tokens : bits_double(0x7ff8000000000000), 0), mem_free(log);
     buf_str(page, " tokens; that is paid once, whatever it is tuned on later.\n");
     mem_free(a), mem_free(b), mem_free(rows), mem_free(untrained);
 }
@@ -98,7 +76,7 @@ void claim_little_data(Lab *l, Buf *page) {
                                        .stages = {{.data = rows, .flags = "--valid 0 --batch 8 --steps 300 --lr 1e-3"}}});
             mem_free(rows), mem_free(setting);
         }
-    begin_section(page, "Needs relatively little data",
+    page_section(page, "Needs relatively little data",
         "All weights tuned for 300 steps of 8 rows at 1e-3, whatever the number of different rows; the share of right answers on unseen "
         "combinations. JSON is a form for what "
         "stands in the question; support also wants forty prices that no text before held.");
@@ -135,7 +113,7 @@ void claim_labels(Lab *l, Buf *page) {
                                           .stages = {{.data = rows, .flags = "--valid 0 --batch 8 --steps 200 --lr 1e-3"}}});
             mem_free(rows), mem_free(setting);
         }
-    begin_section(page, "Needs a quality labelled dataset",
+    page_section(page, "Needs a quality labelled dataset",
         "200 rows of the JSON task, 200 steps of 8 at 1e-3. Wrong: the answer of another row stands in the place of the right one. Repeated: copies "
         "of other rows stand in the place of the row.");
     buf_str(page, "| share of the rows | wrong | change | repeated | change |\n|--:|--:|--:|--:|--:|\n");
@@ -160,7 +138,7 @@ void claim_gently(Lab *l, Buf *page) {
     static const int epochs[] = {1, 3};
     char *rows = data_rows(l, TASK_JSON, 0, 1200);
     const Json **base = lab_seeds(l, (Cell){.row = "base", .method = "none", .setting = "", .on = ON_TASKS | ON_SKILLS | ON_STORIES});
-    begin_section(page, "Gently: a lower learning rate and fewer epochs",
+    page_section(page, "Gently: a lower learning rate and fewer epochs",
         "All weights tuned on 1,200 rows of the JSON task, batches of 8. What is learned is the share of right answers; what is lost is the mean "
         "over the four skills, and bits a byte on unseen stories. "
         "This is the frontier; what the rates cost at equal learning stands below, under the remedies.");
@@ -241,7 +219,7 @@ static Interval kept_share(const Lab *l, const Json *const *r, size_t probe) {
 void claim_instructions(Lab *l, Buf *page) {
     const Json **before = joint_cell(l, false), **after = joint_cell(l, true);
     static const char *const asked[TASKS] = {"one JSON object", "a program", "the shop's sentence"};
-    begin_section(page, "Instruction tuning makes it follow",
+    page_section(page, "Instruction tuning makes it follow",
         "One model tuned on 400 rows of each of the three tasks for three epochs. It follows when the answer has the form that the question asks "
         "for, right or wrong; beside it the share of right answers.");
     buf_str(page, "| asked for | follows, before | after | right, before | after | change |\n|---|--:|--:|--:|--:|--:|\n");
@@ -259,7 +237,7 @@ void claim_instructions(Lab *l, Buf *page) {
 void claim_form(Lab *l, Buf *page) {
     const Json **before = joint_cell(l, false), **after = joint_cell(l, true);
     size_t probe = TASKS;
-    begin_section(page, "Consistent tone, format or behaviour",
+    page_section(page, "Consistent tone, format or behaviour",
         "The same model: how often the form is kept when the question is put in words that no training row has (wording 0 is the rows' own), at "
         "three temperatures, two draws each. Before tuning and after.");
     buf_str(page, "| form | wording | temperature 0: before | after | 0.7: before | after | 1: before | after "
@@ -296,7 +274,7 @@ void claim_overfitting(Lab *l, Buf *page) {
     last.setting = "the last step", last.curve = false, last.stages[0].flags = "--valid 0 --batch 8 --epochs 40 --lr 1e-3 --schedule constant";
     const Json **best = lab_seeds(l, keeps), **end = lab_seeds(l, last);
     const Json *curve = json_get(&best[0]->items[0], "curve");
-    begin_section(page, "Risk of overfitting on small data",
+    page_section(page, "Risk of overfitting on small data",
         "60 rows of the support task, 40 epochs at 1e-3; the loss on them and on 100 rows that are not among them, every 15 steps. Early stopping "
         "keeps the step with the least held-out loss.");
     buf_str(page, "| step | training loss | held-out loss |\n|--:|--:|--:|\n");

@@ -87,7 +87,14 @@ Interval number_over(const Lab *l, const double *values) {
     return l->seeds == 1 ? (Interval){e.mean, e.mean, e.mean} : (Interval){e.mean, e.low, e.high};
 }
 
+double matched_number(const Json *cell, const char *key) {
+    const Json *at = json_get(cell, "matched"), *x = at && at->kind == JSON_OBJECT ? json_get(at, key) : NULL;
+    return x && x->kind == JSON_NUMBER ? x->number : bits_double(0x7ff8000000000000);
+}
+
 /* ---- words ---- */
+
+void page_section(Buf *page, const char *statement, const char *how) { buf_format(page, "\n## %s\n\n%s\n\n", statement, how); }
 
 void page_number(Buf *page, double x, int decimals) {
     if (is_finite(x)) html_decimals(page, x, decimals, false);

@@ -371,6 +371,20 @@ JsonDoc *json_read(const char *path) {
     return doc;
 }
 
+JsonLines json_lines(const char *path) { return (JsonLines){.path = str_copy(path), .text = os_read(path)}; }
+
+const Json *json_next(JsonLines *l) {
+    const char *from = l->text.data + l->at, *end = l->at < l->text.len ? memchr(from, '\n', l->text.len - l->at) : NULL;
+    json_free(l->doc), l->doc = NULL;
+    if (!end) {
+        mem_free(l->path), buf_free(&l->text);
+        return NULL;
+    }
+    l->doc = json_parse(from, (size_t)(end - from), l->path, ++l->line);
+    l->at += (size_t)(end - from) + 1;
+    return json_root(l->doc);
+}
+
 /* ---- asking ---- */
 
 const char *json_kind_name(JsonKind kind) {

@@ -28,6 +28,16 @@ typedef struct JsonDoc JsonDoc;
 /* `name` stands in the messages. first_line: the number of the text's first line (1; a row of a JSONL: its own). */
 JsonDoc *json_parse(const char *text, size_t len, const char *name, size_t first_line);
 JsonDoc *json_read(const char *path);
+/* The whole lines of a file, one value each; a last line without its end was being written when the writer stopped, and is left out.
+ *     JsonLines l = json_lines(path);  for (const Json *value; (value = json_next(&l));) …      l.doc is that line's; the end frees all */
+typedef struct {
+    char *path;
+    Buf text;
+    size_t at, line;
+    JsonDoc *doc;
+} JsonLines;
+JsonLines json_lines(const char *path);
+const Json *json_next(JsonLines *l);
 const Json *json_root(const JsonDoc *doc);
 const char *json_name(const JsonDoc *doc);
 void json_free(JsonDoc *doc);

@@ -344,13 +344,11 @@ static double seconds_of(const Result *r, const char *cell) {
     const char *name = json_name(r->doc), *slash = strrchr(name, '/');
     char *dir = slash ? str_copy_n(name, (size_t)(slash - name)) : str_copy("."), *path = os_join(dir, "timing.jsonl");
     double seconds = not_known();
-    Buf file = os_exists(path) ? os_read(path) : (Buf){0};
-    for (const char *at = file.data, *end = file.data + file.len, *stop; at && at < end && (stop = memchr(at, '\n', (size_t)(end - at))); at = stop + 1) {
-        JsonDoc *line = json_parse(at, (size_t)(stop - at), path, 1);
-        if (!strcmp(json_string(line, json_root(line), "cell", ""), cell)) seconds = json_double(line, json_root(line), "seconds", not_known());
-        json_free(line);
-    }
-    buf_free(&file), mem_free(dir), mem_free(path);
+    if (!os_exists(path)) return seconds;
+    JsonLines l = json_lines(path);
+    for (const Json *line; (line = json_next(&l));)
+        if (!strcmp(json_string(l.doc, line, "cell", ""), cell)) seconds = json_double(l.doc, line, "seconds", not_known());
+    mem_free(dir), mem_free(path);
     return seconds;
 }
 

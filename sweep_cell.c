@@ -86,17 +86,16 @@ static Point point_of(const char *checkpoint) {
 
 double cell_seconds(const Cell *c) {
     char *path = os_join(c->dir, "timing.jsonl");
-    double seconds = 0, steps = 0, begun = 0;
-    Buf file = os_exists(path) ? os_read(path) : (Buf){0};
-    for (const char *at = file.data, *end = file.data + file.len, *stop; at && at < end && (stop = memchr(at, '\n', (size_t)(end - at))); at = stop + 1) {
-        JsonDoc *doc = json_parse(at, (size_t)(stop - at), path, 1);
-        double step = json_double(doc, json_root(doc), "step", 0);
-        if (!strcmp(json_string(doc, json_root(doc), "event", ""), "begin")) begun = step;
-        else steps += step - begun, seconds += json_double(doc, json_root(doc), "update_seconds", 0);
-        json_free(doc);
+    double seconds = 0, steps = 0, begun = 0, nothing = bits_double(0x7ff8000000000000);
+    if (!os_exists(path)) return nothing;
+    JsonLines l = json_lines(path);
+    for (const Json *line; (line = json_next(&l));) {
+        double step = json_double(l.doc, line, "step", 0);
+        if (!strcmp(json_string(l.doc, line, "event", ""), "begin")) begun = step;
+        else steps += step - begun, seconds += json_double(l.doc, line, "update_seconds", 0);
     }
-    buf_free(&file), mem_free(path);
-    return steps > 0 && c->matched.step ? seconds / steps * (double)c->matched.step : bits_double(0x7ff8000000000000);
+    mem_free(path);
+    return steps > 0 && c->matched.step ? seconds / steps * (double)c->matched.step : nothing;
 }
 
 /* ---- measuring ---- */

@@ -2,6 +2,7 @@
 
 #include "../json.h"
 #include "../os.h"
+#include "scratch.h"
 
 #define PARSE(text) json_parse(text, strlen(text), "a.json", 1)
 
@@ -432,6 +433,30 @@ static void test_files(void) {
     }
 }
 
-TESTS({"accepted", test_accepted}, {"refused", test_refused}, {"depth", test_depth}, {"values", test_values}, {"writer", test_writer},
+/* Whole lines alone; an error names the line. */
+static size_t count_lines(const char *text, double *sum) {
+    JsonLines l = json_lines(scratch_text("lines.jsonl", text));
+    size_t n = 0;
+    for (const Json *value; (value = json_next(&l)); n++) *sum += json_double(l.doc, value, "a", 0);
+    return n;
+}
+
+static void test_lines(void) {
+    static const struct {
+        const char *text;
+        size_t lines;
+        double sum;
+    } cases[] = {{"", 0, 0}, {"{\"a\":1}\n", 1, 1}, {"{\"a\":1}\n{\"a\":2}\n", 2, 3}, {"{\"a\":1}\n{\"a\":2}", 1, 1}, {"{\"a\":1}\n{\"a", 1, 1}, {"{\"a", 0, 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        double sum = 0;
+        size_t before = mem_in_use(), n = count_lines(cases[i].text, &sum);
+        CHECK(n == cases[i].lines && sum - cases[i].sum == 0, "\"%s\": %zu lines, sum %g", cases[i].text, n, sum);
+        CHECK(mem_in_use() == before, "\"%s\": all is freed", cases[i].text);
+    }
+    double sum = 0;
+    CHECK_FAILS(EXIT_BAD_INPUT, "lines.jsonl: line 2", count_lines("{\"a\":1}\n{\"a\":}\n", &sum));
+}
+
+TESTS({"lines", test_lines}, {"accepted", test_accepted}, {"refused", test_refused}, {"depth", test_depth}, {"values", test_values}, {"writer", test_writer},
       {"quote", test_quote}, {"random trees", test_random_trees}, {"broken texts", test_broken_texts}, {"large", test_large},
       {"files", test_files})
