@@ -10,46 +10,21 @@
 
 enum { MAX_DEPTH = 64 };
 
-/* ---- the document: its values and strings stand in chunks, freed together ---- */
-
-typedef struct Chunk {
-    struct Chunk *older;
-    size_t used, size;
-    unsigned char *bytes;
-} Chunk;
+/* ---- the document: two blocks, of which a survey of the text knows the sizes ---- */
 
 struct JsonDoc {
     Json root;
     char *name;
-    Chunk *chunk;
+    Json *values;        /* the members of every container, one container after the other */
+    unsigned char *text; /* the strings, decoded, and the numbers, as they are written: never longer than where they stood */
 };
-
-static void *doc_room(JsonDoc *doc, size_t n, size_t align) {
-    Chunk *c = doc->chunk;
-    size_t at = (c->used + align - 1) & ~(align - 1);
-    if (at > c->size || n > c->size - at) {
-        Chunk *next = mem_new(1, sizeof *next);
-        next->size = n > (size_t)1 << 20 ? n : (size_t)1 << 20;
-        next->bytes = mem_new(next->size, 1);
-        next->older = c;
-        doc->chunk = c = next;
-        at = 0;
-    }
-    c->used = at + n;
-    return c->bytes + at;
-}
 
 const Json *json_root(const JsonDoc *doc) { return &doc->root; }
 const char *json_name(const JsonDoc *doc) { return doc->name; }
 
 void json_free(JsonDoc *doc) {
     if (!doc) return;
-    for (Chunk *c = doc->chunk; c;) {
-        Chunk *older = c->older;
-        mem_free(c->bytes), mem_free(c);
-        c = older;
-    }
-    mem_free(doc->name), mem_free(doc);
+    mem_free(doc->values), mem_free(doc->text), mem_free(doc->name), mem_free(doc);
 }
 
 /* ---- UTF-8 ---- */
@@ -83,8 +58,9 @@ typedef struct {
     const unsigned char *at, *end, *line_start;
     size_t line;
     int depth;
-    Json *open;       /* the members so far of the containers still open, innermost last; keys before their values */
-    size_t used, cap;
+    Json *values;         /* what is not yet taken of doc->values */
+    unsigned char *text;  /* … and of doc->text */
+    const size_t *counts; /* the members of the next container that opens */
 } Reader;
 
 static bool is_letter(unsigned char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
@@ -160,11 +136,8 @@ static size_t read_escape(Reader *r, unsigned char *to) {
 
 static void read_string(Reader *r, Json *v) {
     v->kind = JSON_STRING;
-    const unsigned char *start = ++r->at, *close = start;
-    for (; close < r->end && *close != '"'; close++)
-        if (*close == '\\' && close + 1 < r->end) close++;
-    /* No escape decodes to more bytes than it is written with. */
-    unsigned char *text = doc_room(r->doc, (size_t)(close - start) + 1, 1), *to = text;
+    r->at++;
+    unsigned char *text = r->text, *to = text; /* no escape decodes to more bytes than it is written with */
     while (r->at < r->end && *r->at != '"') {
         unsigned char c = *r->at;
         if (c == '\\') {
@@ -186,6 +159,7 @@ static void read_string(Reader *r, Json *v) {
     *to = 0;
     v->string = (const char *)text;
     v->length = (size_t)(to - text);
+    r->text = to + 1;
 }
 
 static void read_number(Reader *r, Json *v) {
@@ -224,10 +198,9 @@ static void read_number(Reader *r, Json *v) {
     if (!negative && sum == INT64_MIN) whole = false;
     v->is_integer = whole;
     v->integer = !whole ? 0 : negative ? sum : -sum;
-    char *text = doc_room(r->doc, v->length + 1, 1); /* as it is written, for jw_copy */
-    memcpy(text, start, v->length);
-    text[v->length] = 0;
-    v->string = text;
+    v->string = memcpy(r->text, start, v->length); /* as it is written, for jw_copy */
+    r->text += v->length;
+    *r->text++ = 0;
 }
 
 static void read_word(Reader *r, Json *v) {
@@ -281,56 +254,37 @@ static const Json *find_duplicate(const Json *object) {
     return found;
 }
 
-static void push(Reader *r, const Json *v) {
-    if (r->used == r->cap) r->open = mem_resize(r->open, r->cap = r->cap ? 2 * r->cap : 32, sizeof *r->open);
-    r->open[r->used++] = *v;
-}
-
-/* Moves what was pushed since `base` to its place in the document. */
-static void close_container(Reader *r, Json *v, size_t base) {
-    size_t each = v->kind == JSON_OBJECT ? 2 : 1;
-    v->count = (r->used - base) / each;
-    v->items = doc_room(r->doc, v->count * sizeof *v->items, sizeof(double));
-    if (each == 2) v->keys = doc_room(r->doc, v->count * sizeof *v->keys, sizeof(double));
-    for (size_t i = 0; i < v->count; i++) {
-        v->items[i] = r->open[base + each * i + each - 1];
-        if (each == 2) v->keys[i] = r->open[base + each * i];
-    }
-    r->used = base;
-}
-
 static void read_value(Reader *r, Json *v);
 
 static void read_container(Reader *r, Json *v) {
     bool object = *r->at == '{';
     char close = object ? '}' : ']';
-    size_t base = r->used;
     if (++r->depth > MAX_DEPTH) refuse(r, r->at, "a container 65 levels deep", "at most 64 levels");
+    size_t room = *r->counts++;
     v->kind = object ? JSON_OBJECT : JSON_ARRAY;
+    v->items = r->values;
+    v->keys = object ? v->items + room : NULL;
+    r->values += object ? 2 * room : room;
     r->at++;
     skip_space(r);
-    if (!take(r, close)) {
-        for (bool first = true;; first = false) {
-            Json key = {.line = r->line}, value = {0};
+    while (!take(r, close)) {
+        bool first = !v->count;
+        if (!first && !take(r, ',')) refuse(r, r->at, NULL, object ? "',' or '}'" : "',' or ']'");
+        skip_space(r);
+        Json key = {.line = r->line}, value = {0};
+        if (object) {
+            if (r->at == r->end || *r->at != '"')
+                refuse(r, r->at, NULL, first ? "a key in double quotes or '}'" : "a key in double quotes (no comma after the last member)");
+            read_string(r, &key);
             skip_space(r);
-            if (object) {
-                key.line = r->line;
-                if (r->at == r->end || *r->at != '"')
-                    refuse(r, r->at, NULL,
-                           first ? "a key in double quotes or '}'" : "a key in double quotes (no comma after the last member)");
-                read_string(r, &key);
-                push(r, &key);
-                skip_space(r);
-                if (!take(r, ':')) refuse(r, r->at, NULL, "':' after the key");
-            } else if (r->at < r->end && *r->at == ']') refuse(r, r->at, NULL, "a value (no comma after the last one)");
-            read_value(r, &value);
-            push(r, &value);
-            skip_space(r);
-            if (take(r, close)) break;
-            if (!take(r, ',')) refuse(r, r->at, NULL, object ? "',' or '}'" : "',' or ']'");
-        }
+            if (!take(r, ':')) refuse(r, r->at, NULL, "':' after the key");
+        } else if (r->at < r->end && *r->at == ']') refuse(r, r->at, NULL, "a value (no comma after the last one)");
+        read_value(r, &value);
+        assert(v->count < room);
+        if (object) v->keys[v->count] = key;
+        v->items[v->count++] = value;
+        skip_space(r);
     }
-    close_container(r, v, base);
     const Json *twice = object ? find_duplicate(v) : NULL;
     if (twice)
         bad_input("%s: line %zu: found the key \"%.200s\" a second time, expected each key once", r->doc->name, twice->line, twice->string);
@@ -347,20 +301,51 @@ static void read_value(Reader *r, Json *v) {
     else read_word(r, v);
 }
 
+/* What a text will need, found by its brackets, commas and quotes alone: the members of each container in the order they open (when there is
+ * room for that), their number, and the values of all. In a text that is not JSON it is right as far as the reader will come. */
+typedef struct {
+    size_t containers, values, *counts;
+} Survey;
+
+static void survey(Survey *s, const unsigned char *p, const unsigned char *end) {
+    size_t members[MAX_DEPTH + 1], number[MAX_DEPTH + 1], each[MAX_DEPTH + 1], depth = 0;
+    s->containers = s->values = 0;
+    for (; p < end; p++) {
+        if (*p == ' ' || *p == '\t' || *p == '\r' || *p == '\n') continue;
+        bool open = *p == '[' || *p == '{', close = *p == ']' || *p == '}';
+        if (depth && !close && (!members[depth] || *p == ',')) {
+            members[depth]++, s->values += each[depth];
+            if (s->counts) s->counts[number[depth]] = members[depth];
+        }
+        if (open) {
+            if (depth++ == MAX_DEPTH) return;
+            members[depth] = 0, number[depth] = s->containers++, each[depth] = *p == '{' ? 2 : 1;
+        } else if (close) {
+            if (!depth--) return;
+        } else if (*p == '"')
+            for (p++; p < end && *p != '"'; p++)
+                if (*p == '\\' && p + 1 < end) p++;
+    }
+}
+
 JsonDoc *json_parse(const char *text, size_t len, const char *name, size_t first_line) {
     JsonDoc *doc = mem_new(1, sizeof *doc);
     doc->name = str_copy(name);
-    doc->chunk = mem_new(1, sizeof *doc->chunk);
-    doc->chunk->size = len < 256 ? 2048 : len < (size_t)1 << 17 ? 8 * len : (size_t)1 << 20;
-    doc->chunk->bytes = mem_new(doc->chunk->size, 1);
     const unsigned char *start = (const unsigned char *)text;
     Reader r = {.doc = doc, .at = start, .end = start + len, .line_start = start, .line = first_line};
     if (len >= 3 && !memcmp(text, "\xEF\xBB\xBF", 3))
         refuse(&r, r.at, "a byte order mark", "JSON from the first byte on (save it as UTF-8 without the mark)");
+    Survey s = {0};
+    survey(&s, r.at, r.end);
+    s.counts = mem_new(s.containers, sizeof *s.counts);
+    survey(&s, r.at, r.end);
+    r.counts = s.counts;
+    r.values = doc->values = mem_new(s.values, sizeof *doc->values);
+    r.text = doc->text = mem_new(len + 1, 1); /* where a string had two quotes, and a number what ends it, there is a 0 */
     read_value(&r, &doc->root);
     skip_space(&r);
     if (r.at < r.end) refuse(&r, r.at, NULL, "nothing after the value");
-    mem_free(r.open);
+    mem_free(s.counts);
     return doc;
 }
 

@@ -16,6 +16,7 @@ typedef struct {
 } Result;
 
 static double number_of(const Result *r, const Json *object, const char *key) { return json_double(r->doc, object, key, not_known()); }
+static double item_number(const Json *item) { return item->kind == JSON_NUMBER ? item->number : not_known(); }
 static const char *text_of(const Result *r, const Json *object, const char *key) { return json_need(r->doc, object, key, JSON_STRING)->string; }
 static const char *id_of(const Result *r, const char *name) { return str_format("%s-%zu", name, r->number); }
 
@@ -177,7 +178,7 @@ static void put_relearned(Buf *out, const Result *r) {
         if (is_finite(back)) html_number(out, back, 15);
         else buf_str(out, "none of these");
         buf_str(out, "</td><td>");
-        for (size_t k = 0; k < scores->count; k++) buf_str(out, k ? ", " : ""), html_decimals(out, scores->items[k].number, 3, false);
+        for (size_t k = 0; k < scores->count; k++) buf_str(out, k ? ", " : ""), html_decimals(out, item_number(&scores->items[k]), 3, false);
         buf_str(out, "</td></tr>\n");
     }
     end_table(out);
@@ -239,14 +240,13 @@ static void put_heat(Buf *out, double x, double low, double high) {
 
 static void put_matrix_row(Buf *out, const char *name, const Json *row, double low, double high) {
     put_row_head(out, name);
-    for (size_t j = 0; j < row->count; j++) put_heat(out, row->items[j].kind == JSON_NUMBER ? row->items[j].number : not_known(), low, high);
+    for (size_t j = 0; j < row->count; j++) put_heat(out, item_number(&row->items[j]), low, high);
     buf_str(out, "</tr>\n");
 }
 
 static void matrix_range(const Json *row, double *low, double *high) {
     for (size_t j = 0; j < row->count; j++) {
-        double x = row->items[j].number;
-        if (row->items[j].kind != JSON_NUMBER) continue;
+        double x = item_number(&row->items[j]);
         if (x < *low) *low = x;
         if (x > *high) *high = x;
     }

@@ -411,6 +411,31 @@ static void test_large(void) {
     buf_free(&b), buf_free(&twice);
 }
 
+/* What a hostile text costs before it is refused, or taken: the densest of each kind of value. */
+static void test_memory(void) {
+    static const char *const dense[] = {"0,", "[],", "{},", "\"\",", "[[]],", "[0,0],", "{\"\":0},", "-0,", "1.5,"};
+    enum { BYTES = 1 << 20 };
+    for (volatile size_t i = 0; i < sizeof dense / sizeof *dense; i++) { /* volatile: kept across longjmp */
+        Buf b = {0};
+        buf_str(&b, "[");
+        while (b.len < BYTES) buf_str(&b, dense[i]);
+        size_t before = mem_in_use();
+        CHECK_FAILS(EXIT_BAD_INPUT, "found '!', expected a value", (buf_char(&b, '!'), json_parse(b.data, b.len, "dense", 1)));
+        b.data[b.len - 2] = ' ', b.data[b.len - 1] = ']';
+        json_free(json_parse(b.data, b.len, "dense", 1));
+        CHECK(mem_peak() <= before + 33 * b.len + 4096, "%s: %.1f times its size", dense[i], (double)(mem_peak() - before) / (double)b.len);
+        buf_free(&b);
+    }
+    Buf keys = {0};
+    buf_str(&keys, "{");
+    for (unsigned i = 0; keys.len < BYTES; i++) buf_format(&keys, "%s\"%x\":0", i ? "," : "", i);
+    buf_str(&keys, "}");
+    size_t before = mem_in_use();
+    json_free(json_parse(keys.data, keys.len, "keys", 1));
+    CHECK(mem_peak() <= before + 33 * keys.len, "keys: %.1f times their size", (double)(mem_peak() - before) / (double)keys.len);
+    buf_free(&keys);
+}
+
 static void test_files(void) {
     CHECK_FAILS(EXIT_BAD_INPUT, "no/such/file.json: no such file", json_read("no/such/file.json"));
     CHECK_FAILS(EXIT_BAD_INPUT, "this is a folder", json_read("."));
@@ -458,5 +483,5 @@ static void test_lines(void) {
 }
 
 TESTS({"lines", test_lines}, {"accepted", test_accepted}, {"refused", test_refused}, {"depth", test_depth}, {"values", test_values}, {"writer", test_writer},
-      {"quote", test_quote}, {"random trees", test_random_trees}, {"broken texts", test_broken_texts}, {"large", test_large},
-      {"files", test_files})
+      {"quote", test_quote}, {"random trees", test_random_trees}, {"broken texts", test_broken_texts}, {"memory", test_memory},
+      {"large", test_large}, {"files", test_files})
