@@ -6,18 +6,18 @@
 
 /* ---- names by part ---- */
 
-/* One part of a name against one part of a pattern; a star matches as little as it can, then more. */
+static bool ends(const char *part) { return !*part || *part == '.'; }
+
+/* One part of a name against one part of a pattern; a star matches as little as it can, and the last one more when what follows does not fit:
+ * what stands before it needs no second try. */
 static bool part_matches(const char *pattern, const char *name) {
-    size_t star = 0;
-    while (pattern[star] && pattern[star] != '.' && pattern[star] != '*') {
-        if (pattern[star] != name[star]) return false;
-        star++;
-    }
-    pattern += star, name += star;
-    if (*pattern != '*') return !*name || *name == '.';
-    for (;; name++) {
-        if (part_matches(pattern + 1, name)) return true;
-        if (!*name || *name == '.') return false;
+    const char *star = NULL, *from = NULL;   /* behind the last star, and where the name goes on behind what it took */
+    for (;;) {
+        if (*pattern == '*') star = ++pattern, from = name;
+        else if (ends(pattern) && ends(name)) return true;
+        else if (!ends(name) && *pattern == *name) pattern++, name++;
+        else if (star && !ends(from)) pattern = star, name = ++from;
+        else return false;
     }
 }
 

@@ -35,7 +35,7 @@ typedef struct {
     Regex *r;
     const char *pattern, *at, *end, *where;
     int depth;
-    size_t atoms;                     /* read so far, those that are read again among them */
+    size_t atoms;                     /* atoms and items read so far, those that are read again among them */
 } Parser;
 
 static _Noreturn void refuse(const Parser *p, const char *what) {
@@ -54,7 +54,9 @@ static size_t emit(Parser *p, Op op, size_t x, size_t y) {
     return r->count++;
 }
 
-static void add_item(Regex *r, Item item) {
+static void add_item(Parser *p, Item item) {
+    Regex *r = p->r;
+    if (++p->atoms > MOST_ATOMS) refuse(p, "so much repetition");
     if (r->item_count == r->item_room) r->item_room = 2 * r->item_room + 64, r->items = mem_resize(r->items, r->item_room, sizeof *r->items);
     r->items[r->item_count++] = item;
     r->sets[r->set_count - 1].count++;
@@ -113,7 +115,7 @@ static void read_set(Parser *p) {
             if (end.kind != RANGE || end.first < item.first) refuse(p, "the range");
             item.last = end.first;
         }
-        add_item(p->r, item);
+        add_item(p, item);
     }
     p->at++;
 }
@@ -146,7 +148,7 @@ static void parse_atom(Parser *p) {
     case '.':
         p->at++;
         begin_set(p, true);
-        add_item(p->r, (Item){.first = '\n', .last = '\n'});
+        add_item(p, (Item){.first = '\n', .last = '\n'});
         return;
     case '\\':
         p->at++;
@@ -155,12 +157,12 @@ static void parse_atom(Parser *p) {
             return;
         }
         begin_set(p, false);
-        add_item(p->r, read_escape(p));
+        add_item(p, read_escape(p));
         return;
     default: begin_set(p, false);
     }
     uint32_t x = next_char(p);
-    add_item(p->r, (Item){.first = x, .last = x});
+    add_item(p, (Item){.first = x, .last = x});
 }
 
 static size_t read_number(Parser *p) {

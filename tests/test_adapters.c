@@ -114,6 +114,8 @@ static void test_regex(void) {
     CHECK(!name_covers("layers.0", "model.layers.01.mlp") && !name_covers("ayers.0", "model.layers.0.mlp"));
     CHECK(!name_covers("layers.*.mlp", "model.layers.1.2.mlp") && !name_covers("*_f", "h.0.mlp.c_fc"));
     CHECK(name_covers("mlp.c_*", "h.0.mlp.c_fc") && name_covers("*_fc", "h.0.mlp.c_fc") && name_covers("c*f*", "h.c_fc"));
+    CHECK(name_covers("a*b*c", "x.aabbcc") && name_covers("**.b", "a.b") && name_covers("a*.b", "a.b") && !name_covers("a*b*c", "aabb.c") && !name_covers("*a", "ab"));
+    CHECK(!name_covers("****************************b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")); /* in this century */
     CHECK(name_ends("a.b.c", "b.c") && name_ends("a", "a") && !name_ends("xa", "a") && !name_ends("a", "b.a"));
 }
 

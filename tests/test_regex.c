@@ -57,4 +57,15 @@ static void test_no_explosion(void) {
     mem_free(text), regex_free(r);
 }
 
-TESTS({"what Python finds", test_cases}, {"refused", test_refused}, {"no expression takes for ever", test_no_explosion})
+/* A repeated set is written anew each time: its characters count, too. */
+static void test_no_flood(void) {
+    Buf b = {0};
+    buf_str(&b, "[");
+    while (b.len < 100000) buf_str(&b, "abcdefghij");
+    buf_str(&b, "]{1000}");
+    CHECK_FAILS(2, "so much repetition", regex_new(b.data, b.len, "test"));
+    CHECK(mem_peak() < (size_t)64 << 20, "%zu bytes", mem_peak());
+    buf_free(&b);
+}
+
+TESTS({"no expression takes all memory", test_no_flood}, {"what Python finds", test_cases}, {"refused", test_refused}, {"no expression takes for ever", test_no_explosion})
