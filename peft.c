@@ -225,8 +225,11 @@ static void read_tokens(const JsonDoc *doc, const Json *root, const Model *m, Lo
     }
     for (size_t i = 0; i < tokens->count; i++) {
         const char *name = tokens->keys[i].string;
+        bool head = name_ends("lm_head", name);
+        if (head ? o->head_tokens != NULL : o->tokens != NULL)
+            bad_input("%s: line %zu: trainable_token_indices: \"%s\" names a tensor a second time", json_name(doc), tokens->items[i].line, name);
         if (name_ends(embedding, name)) o->tokens = read_ids(doc, &tokens->items[i], m, &o->token_count);
-        else if (!m->config.tied && name_ends("lm_head", name)) o->head_tokens = read_ids(doc, &tokens->items[i], m, &o->head_token_count);
+        else if (!m->config.tied && head) o->head_tokens = read_ids(doc, &tokens->items[i], m, &o->head_token_count);
         else
             bad_input("%s: line %zu: trainable_token_indices: rows of \"%s\" cannot be trained here, but those of %s%s", json_name(doc),
                       tokens->items[i].line, name, embedding, m->config.tied ? " (which is the head too)" : " and lm_head");
@@ -289,10 +292,13 @@ static void settle_targets(Model *m, const JsonDoc *doc, const SafeTensors *s, L
         }
     }
     if (!present_count) bad_input("%s: none of its target_modules is a Linear of this model that %s has tensors of", json_name(doc), TENSORS);
-    if (narrow) o->targets = present, o->target_count = present_count, o->targets_regex = false;
     for (size_t i = o->target_count; !narrow && i-- > 0;)
         if (!used[i] && !o->targets_regex) remove_target(o, i);
-    mem_free(used);
+    char **spare = narrow ? o->targets : present;
+    size_t spare_count = narrow ? o->target_count : present_count;
+    if (narrow) o->targets = present, o->target_count = present_count, o->targets_regex = false;
+    for (size_t i = 0; i < spare_count; i++) mem_free(spare[i]);
+    mem_free(spare), mem_free(used);
 }
 
 /* ---- the tensors ---- */
