@@ -310,6 +310,10 @@ void os_log_line(OsLog *log, const char *line, size_t n) {
     mem_free(whole);
 }
 
+void os_log_sync(OsLog *log) {
+    if (!sync_file(log->fd)) work_failed("%s: cannot be made durable: %s", log->path, strerror(errno));
+}
+
 void os_log_close(OsLog *log) {
     if (sys_close(log->fd) != 0) work_failed("%s: cannot be written: %s", log->path, strerror(errno));
     mem_free(log->path), mem_free(log);

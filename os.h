@@ -53,6 +53,7 @@ void os_copy_file(const char *from_dir, const char *to_dir, const char *name);
 typedef struct OsLog OsLog;
 OsLog *os_log_open(const char *path);
 void os_log_line(OsLog *log, const char *line, size_t n);            /* adds the '\n' */
+void os_log_sync(OsLog *log);                                        /* durable up to here */
 void os_log_close(OsLog *log);
 void os_truncate(const char *path, size_t size);
 

@@ -214,6 +214,7 @@ void checkpoint_save(Run *r, const Model *m, const State *state) {
     char *place = checkpoint_path(r, s.step), *tmp = str_format("%s/checkpoints/.tmp-step-%08zu", r->out, s.step);
     char *moments = os_join(tmp, "state.safetensors");
     s.log_bytes = r->log_bytes;
+    os_log_sync(r->log); /* a checkpoint that a power cut leaves has its log */
     os_remove_tree(tmp);
     os_make_dir(tmp);
     if (m->adapter) adapter_save(m, tmp);
@@ -313,6 +314,11 @@ bool checkpoint_load(Run *r, Model *m, State *state) {
     }
     if (!found && there) bad_input("%s/checkpoints: none of its checkpoints is whole: restore one, or begin anew with --force", r->out);
     os_log_close(r->log);
+    OsMap lines = os_map(log);
+    size_t there_are = lines.size;
+    os_unmap(&lines);
+    if (there_are < s.log_bytes)
+        bad_input("%s: holds %zu bytes, the checkpoint was written when it held %zu: restore it, or begin anew with --force", log, there_are, s.log_bytes);
     os_truncate(log, s.log_bytes);
     r->log = os_log_open(log);
     r->log_bytes = s.log_bytes;

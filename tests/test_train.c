@@ -251,6 +251,9 @@ static void test_after_a_crash(void) {
     CHECK(run("crash", (Way){.resume = true}) == 0);
     check_same(whole(false), "crash");
     CHECK(!os_exists(scratch("crash/checkpoints/.tmp-step-00000010")));
+    stopped_at_seven("shorter");
+    os_truncate(os_join(scratch("shorter"), "log.jsonl"), 10);
+    CHECK_FAILS(2, "log.jsonl: holds 10 bytes, the checkpoint was written when it held", run("shorter", (Way){.resume = true}));
 }
 
 /* ---- damage ---- */
