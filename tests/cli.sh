@@ -10,11 +10,7 @@ stride=4
 [ "${1:-}" = --full ] && stride=1
 
 # ---- a small model ----------------------------------------------------------------------------------------------------
-i=0
-while [ $i -lt 40 ]; do
-    i=$((i + 1))
-    printf 'the cat number %d sat on a mat and the dog ran to its house\n<|endoftext|>\n' $((i * 7 % 41))
-done >text.txt
+repeat 40 cat_text >text.txt
 shape="--data text.txt --valid 0.1 --vocab 280 --layers 1 --dim 8 --heads 2 --ffn 8 --ctx 8 --batch 3 --sample-tokens 4"
 train() { "$finetune" pretrain $shape --steps 6 --eval-every 2 "$@"; }   # shellcheck disable=SC2086
 run_hash() { "$finetune" check hash "$1" "$1/checkpoints/step-00000006" 2>&1 | cut -d' ' -f1,2; }

@@ -6,11 +6,7 @@ set -u
 suite=cli_chat
 . tests/shell.sh
 
-i=0
-while [ $i -lt 20 ]; do
-    i=$((i + 1))
-    printf 'the cat number %d sat on a mat and the dog ran to its house\n<|endoftext|>\n' $((i * 7 % 41)) >>text.txt
-done
+repeat 20 cat_text >text.txt
 works "a model" "$finetune" pretrain --data text.txt --valid 0 --vocab 280 --layers 3 --dim 48 --heads 2 --ffn 64 --ctx 1000 --batch 1 --steps 1 --lr 0.01 --out m
 talk() { "$finetune" chat --model m --template chatml --ctx 400 --tokens 9 "$@" >.out 2>.err; }
 saved() { "$finetune" check data "$1" --model m --template chatml --show 0 >/dev/null 2>&1; }

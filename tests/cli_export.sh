@@ -6,12 +6,11 @@ set -u
 suite=cli_export
 . tests/shell.sh
 
-i=0
-while [ $i -lt 20 ]; do
-    i=$((i + 1))
-    printf 'the cat number %d sat on a mat and the dog ran to its house\n<|endoftext|>\n' $((i * 7 % 41)) >>text.txt
-    printf '{"messages":[{"role":"user","content":"the cat number %d"},{"role":"assistant","content":"is %d"}]}\n' $i $((i * 3)) >>rows.jsonl
-done
+repeat 20 cat_text >text.txt
+row() {
+    printf '{"messages":[{"role":"user","content":"the cat number %d"},{"role":"assistant","content":"is %d"}]}\n' $i $((i * 3))
+}
+repeat 20 row >rows.jsonl
 head -n 8 text.txt >proof.txt
 works "a base" "$finetune" pretrain --data text.txt --valid 0 --vocab 280 --layers 2 --dim 32 --heads 2 --kv-heads 1 --ffn 64 --ctx 32 --batch 4 --steps 20 --lr 0.01 --out base
 tune="--model base --data rows.jsonl --valid 0 --steps 5 --batch 4 --lr 0.01 --template chatml"

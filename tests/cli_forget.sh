@@ -6,10 +6,8 @@ set -u
 suite=cli_forget
 . tests/shell.sh
 
-i=0
-while [ $i -lt 24 ]; do
-    i=$((i + 1))
-    printf 'the cat number %d sat on a mat and the dog ran to its house\n<|endoftext|>\n' $((i * 7 % 41)) >>text.txt
+repeat 24 cat_text >text.txt
+rows() {
     if [ $((i % 2)) -eq 1 ]; then # in pairs, so that both halves have all
         printf '{"prompt":"cat %d:","completion":" mat"}\n' $i $((i + 1)) >>old.jsonl
     else
@@ -18,7 +16,8 @@ while [ $i -lt 24 ]; do
     printf '{"prompt":"number %d:","completion":" %d"}\n' $i $((i % 4)) >>new.jsonl
     printf '{"query":"the cat number %d sat on a","choices":["mat","dog"],"gold":0}\n' $i >>choice.jsonl
     printf 'a cat that is number %d\n<|endoftext|>\n' $i >>cats.txt
-done
+}
+repeat 24 rows
 shape="--vocab 280 --layers 2 --dim 16 --heads 2 --kv-heads 1 --ffn 24 --ctx 64 --batch 4 --lr 0.01"
 # shellcheck disable=SC2086
 works "a base" "$finetune" pretrain --data text.txt --valid 0 $shape --steps 30 --out raw

@@ -7,13 +7,12 @@ set -u
 suite=cli_remedies
 . tests/shell.sh
 
-i=0
-while [ $i -lt 20 ]; do
-    i=$((i + 1))
-    printf 'the cat number %d sat on a mat and the dog ran to its house\n<|endoftext|>\n' $((i * 7 % 41)) >>text.txt
-    printf '{"prompt":"the cat number %d","completion":" is %d, it sat%.*s"}\n' $i $((i * 3)) $((i % 7)) "on mat" >>rows.jsonl
-    printf '{"text":"the dog ran to house %d"}\n' $i >>old.jsonl
-done
+repeat 20 cat_text >text.txt
+repeat 20 cat_row >rows.jsonl
+old_row() {
+    printf '{"text":"the dog ran to house %d"}\n' $i
+}
+repeat 20 old_row >old.jsonl
 for family in llama gpt2; do
     works "a base, $family" "$finetune" pretrain --data text.txt --valid 0 --vocab 280 --family $family --layers 2 --dim 16 --heads 2 --ffn 24 --ctx 48 --batch 4 \
         --steps 30 --lr 0.01 --out $family

@@ -6,11 +6,7 @@ set -u
 suite=cli_report
 . tests/shell.sh
 
-i=0
-while [ $i -lt 20 ]; do
-    i=$((i + 1))
-    printf 'the cat number %d sat on a mat and the dog ran to its house\n<|endoftext|>\n' $((i * 7 % 41)) >>text.txt
-done
+repeat 20 cat_text >text.txt
 shape="--data text.txt --valid 0.2 --vocab 280 --layers 1 --dim 8 --heads 2 --ffn 8 --ctx 8 --batch 3 --steps 6 --eval-every 2 --sample-tokens 4"
 # shellcheck disable=SC2086
 works "a run" "$finetune" pretrain $shape --out run

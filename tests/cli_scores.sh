@@ -6,13 +6,12 @@ set -u
 suite=cli_scores
 . tests/shell.sh
 
-i=0
-while [ $i -lt 60 ]; do
-    i=$((i + 1))
+rows() {
     printf 'the cat number %d sat on a mat\n<|endoftext|>\n' $((i * 7 % 41)) >>text.txt
     printf '{"prompt":"cat %d:","completion":" %s"}\n' $i "$([ $((i % 2)) = 0 ] && echo even || echo odd)" >>rows.jsonl
     printf '{"query":"cat %d:","choices":["even","odd","on a mat"],"gold":%d}\n' $i $((i % 2)) >>choices.jsonl
-done
+}
+repeat 60 rows
 works "a base" "$finetune" pretrain --data text.txt --valid 0 --vocab 280 --layers 2 --dim 16 --heads 2 --ffn 32 --ctx 64 --batch 8 --steps 20 --lr 0.01 --out base
 tune() { "$finetune" train --model base --data rows.jsonl --lr 0.02 --batch 8 --warmup 0 "$@"; }
 works "an adapter that knows" tune --lora --valid 0 --epochs 20 --out adapter

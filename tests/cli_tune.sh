@@ -9,12 +9,8 @@ suite=cli_tune
 megabytes=40 bound=30
 [ "${1:-}" = --full ] && megabytes=100 bound=40
 
-i=0
-while [ $i -lt 20 ]; do
-    i=$((i + 1))
-    printf 'the cat number %d sat on a mat and the dog ran to its house\n<|endoftext|>\n' $((i * 7 % 41)) >>text.txt
-    printf '{"prompt":"the cat number %d","completion":" is %d, it sat%.*s"}\n' $i $((i * 3)) $((i % 7)) "on mat" >>rows.jsonl
-done
+repeat 20 cat_text >text.txt
+repeat 20 cat_row >rows.jsonl
 for family in llama gpt2; do
     works "a base, $family" "$finetune" pretrain --data text.txt --valid 0 --vocab 280 --family $family --layers 2 --dim 16 --heads 2 --ffn 24 --ctx 48 --batch 4 \
         --steps 12 --lr 0.01 --out $family

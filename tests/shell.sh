@@ -54,6 +54,16 @@ failing() {
     elif ! grep -qF -e "$words" .err; then fail "$*: does not say \"$words\": $(cat .err)"
     else pass; fi
 }
+# repeat N COMMAND…: N times, $i counting from 1.
+repeat() {
+    i=0 times=$1
+    shift
+    while [ $i -lt "$times" ]; do i=$((i + 1)) && "$@"; done
+}
+# What most suites train on: documents that are alike, and rows that ask about them.
+cat_text() { printf 'the cat number %d sat on a mat and the dog ran to its house\n<|endoftext|>\n' $((i * 7 % 41)); }
+cat_row() { printf '{"prompt":"the cat number %d","completion":" is %d, it sat%.*s"}\n' $i $((i * 3)) $((i % 7)) "on mat"; }
+
 # What a run of seven steps leaves: its folder, and the checkpoint of its last step.
 whole() { "$finetune" check hash "$1" "$1/checkpoints/step-00000007" 2>&1 | cut -d' ' -f1,2; }
 # same NAME FLAGS…: seven steps at once, and the same in pieces; held-out rows and early stopping take part.
