@@ -60,20 +60,19 @@ static IdRows read_ids(const char *path, const Config *config, size_t least_leng
         const Json *row = &root->items[i];
         if (row->kind != JSON_ARRAY)
             bad_input("%s: line %zu: row %zu: expected an array of token ids, found %s", path, row->line, i, json_kind_name(row->kind));
-        if (!i) {
-            r.length = row->count;
-            if (r.length < least_length) bad_input("%s: rows need at least %zu token ids, found %zu", path, least_length, r.length);
-            r.ids = mem_new(size_mul(r.rows, r.length, path), sizeof *r.ids);
-        }
+        if (!i) r.length = row->count;
+        if (r.length < least_length) bad_input("%s: rows need at least %zu token ids, found %zu", path, least_length, r.length);
         if (row->count != r.length) bad_input("%s: row %zu has %zu token ids and row 0 has %zu: rows must be equally long", path, i, row->count, r.length);
-        for (size_t j = 0; j < row->count; j++) {
-            const Json *id = &row->items[j];
+    }
+    r.ids = mem_new(size_mul(r.rows, r.length, path), sizeof *r.ids); /* so many are there */
+    for (size_t i = 0; i < root->count; i++)
+        for (size_t j = 0; j < r.length; j++) {
+            const Json *id = &root->items[i].items[j];
             if (id->kind != JSON_NUMBER || !id->is_integer || id->integer < 0 || (uint64_t)id->integer >= config->vocab)
                 bad_input("%s: line %zu: row %zu, place %zu: a token id of this model is a whole number from 0 to %zu", path, id->line, i,
                     j, config->vocab - 1);
             r.ids[i * r.length + j] = (int32_t)id->integer;
         }
-    }
     json_free(doc);
     return r;
 }

@@ -96,6 +96,8 @@ for text in empty.txt blank.txt; do
 done
 refused "ids1.json" check logits --model model --ids ids1.json --out new
 refused "equally long" check logits --model model --ids ids2.json --out new
+awk 'BEGIN { printf "[[1"; for (i = 0; i < 300000; i++) printf ",1"; printf "]"; for (i = 0; i < 300000; i++) printf ",[]"; print "]" }' >ids2.json
+refused "row 1 has 0 token ids" check logits --model model --ids ids2.json --out new # not room for 300000 times 300000
 refused "token id" check grad --model model --ids ids3.json --out new
 refused "token id" check logits --model model --ids ids4.json --out new
 refused "context of 8" check logits --model model --ids ids5.json --out new
