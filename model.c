@@ -25,6 +25,9 @@ static void check_config(const Config *c, const char *where) {
                   where, c->heads, c->kv_heads, c->head_dim, c->dim);
     if (c->family == FAMILY_LLAMA && c->head_dim % 2)
         bad_input("%s: RoPE turns pairs: the head dimension must be even, found %zu (dim / heads)", where, c->head_dim);
+    if (c->family == FAMILY_LLAMA && c->ctx * c->head_dim > (size_t)1 << 27) /* 1,048,576 positions of 128: the table is made before a weight is read */
+        bad_input("%s: RoPE's table of %zu positions x %zu would take more than 512 MB: lower max_position_embeddings to what you will use", where,
+                  c->ctx, c->head_dim);
     if (!(c->norm_eps > 0)) bad_input("%s: the norm's epsilon must be above 0", where);
 }
 

@@ -99,6 +99,7 @@ static void test_refusals(void) {
     refuse(small_llama(0, 4, 4, 1, 2, 1, 2, 3, true), "vocabulary is 0");
     refuse(small_llama(5, 4, 4, 0, 2, 1, 2, 3, true), "layers is 0");
     refuse(small_llama(5, 4, 70000, 1, 2, 1, 2, 3, true), "dim is 70000; it must lie between 1 and 65536");
+    refuse(small_llama(5, 1 << 20, 4, 1, 2, 1, 130, 3, true), "RoPE's table of 1048576 positions x 130 would take more than 512 MB");
     c = small_gpt2(5, 4, 4, 1, 2, 3, true);
     c.kv_heads = 1;
     refuse(c, "GPT-2 has one key-value head a head");
