@@ -292,12 +292,24 @@ static void default_ends(Tokenizer *t) {
     else if (!t->sentencepiece) t->bos = tokenizer_id(t, "<s>"), t->eos = tokenizer_id(t, "</s>");
 }
 
+/* A vocabulary in tiktoken's form, "base64 rank" a line, which Llama 3's own tokenizer.model is too: it has neither split nor special tokens. */
+static bool is_tiktoken(const Buf *b) {
+    const char *end = memchr(b->data, '\n', b->len < 200 ? b->len : 200);
+    size_t n = end ? (size_t)(end - b->data) : 0, letters = 0, digits = 0;
+    while (letters < n && strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=", b->data[letters])) letters++;
+    while (letters + 1 + digits < n && strchr("0123456789", b->data[letters + 1 + digits])) digits++;
+    return letters && digits && b->data[letters] == ' ' && letters + 1 + digits == n;
+}
+
 static Tokenizer *read_file(const char *path, const char *name) {
     Buf bytes = os_read(path);
     Tokenizer *t = NULL;
     if (!bytes.len) bad_input("%s: the file is empty: fetch or write it again", path);
+    if (is_tiktoken(&bytes))
+        bad_input("%s: this is a vocabulary of tiktoken (as Llama 3's original files have it), which does not say how texts are split: take the tokenizer.json "
+                  "of the same model", path);
     if (str_ends(name, ".json")) t = tokenizer_json_read(path, &bytes);
-    else if (str_ends(name, ".model")) t = sentencepiece_read(path, &bytes);
+    else if (str_ends(name, ".model") || strstr(name, ".model.v")) t = sentencepiece_read(path, &bytes); /* Mistral numbers its own */
     else if (str_ends(name, ".bin")) t = llama2c_tokenizer_read(path, &bytes);
     else bad_input("%s: a tokenizer is a folder or a file whose name ends in .json, .model (sentencepiece), .gguf or .bin (llama2.c)", path);
     if (str_ends(name, ".bin")) buf_free(&bytes);

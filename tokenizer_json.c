@@ -274,6 +274,8 @@ Tokenizer *tokenizer_json_read(const char *path, const Buf *text) {
     JsonDoc *doc = json_parse(text->data ? text->data : "", text->len, path, 1);
     const Json *root = json_root(doc);
     if (root->kind != JSON_OBJECT) bad_input("%s: expected an object, found %s", path, json_kind_name(root->kind));
+    if (json_get(json_get(root, "config"), "pattern") && !json_get(root, "model"))
+        bad_input("%s: this is Mistral's tekken.json: take the tokenizer.json that transformers has of the same model", path);
     const Json *model = json_need(doc, root, "model", JSON_OBJECT), *pre = json_get(root, "pre_tokenizer"), *decoder = json_get(root, "decoder");
     check_model(doc, model);
     const Json *vocab = json_need(doc, model, "vocab", JSON_OBJECT), *added = json_get(root, "added_tokens");

@@ -347,6 +347,9 @@ static void test_refused_sentencepiece(void) {
     static const SpPiece byte = {"<0x41>", 0, 6};
     CHECK_FAILS(2, "1 byte pieces, expected 0", from_sp(f, &byte, 1));
     CHECK_FAILS(2, "no sentencepiece model", tokenizer_load(scratch_file("t.model", "\x20\x01", 2)));
+    CHECK_FAILS(2, "a vocabulary of tiktoken", tokenizer_load(scratch_text("t.model", "IQ== 0\nIg== 1\n")));
+    CHECK_FAILS(2, "no whole sentencepiece model", tokenizer_load(scratch_text("t.model.v3", "IQ==\n0"))); /* read, by its name */
+    CHECK_FAILS(2, "this is Mistral's tekken.json", tokenizer_load(scratch_text("tekken.json", "{\"config\":{\"pattern\":\"x\"},\"vocab\":[]}")));
 }
 
 /* The same pieces in all three forms give the same ids. */

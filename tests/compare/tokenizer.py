@@ -1,14 +1,17 @@
 """Compares `finetune tokenizer` with Hugging Face tokenizers, transformers and sentencepiece on random texts.
 
-    python tests/compare/tokenizer.py [--finetune ./finetune] [--material ../shared/material] [--seed 1] [--texts 400]
+    python tests/compare/tokenizer.py [--finetune ./finetune] [--material ../shared/material] [--seed 1] [--texts 400] [PATH…] [--refused PATH…]
 
-Vocabularies: those in the material folder, and ones trained here with many settings. Texts: mixtures of what goes wrong. Ids and decoded
-text must be equal, and merges that are learnt must be those of a plain reference trainer. Exit 1 on any difference.
+Vocabularies: those in the material folder, and ones trained here with many settings; or, when there are PATHs, those: tokenizer.json files,
+sentencepiece models, folders with a tokenizer.json, folders of such folders. Texts: mixtures of what goes wrong, among them the tokenizer's own
+special tokens, and long ones. Ids and decoded text must be equal, of these texts and of random ids, and merges that are learnt must be those of
+a plain reference trainer. What stands behind --refused must be refused, with a reason. Exit 1 on any difference.
 """
 import argparse
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -72,15 +75,18 @@ class Comparison:
             raise RuntimeError(done.stderr.decode())
         return done.stdout.decode().split("\n")[:-1]
 
+    def decoded(self, tokenizer, rows, keep):
+        with open(self.path("ids"), "w") as f:
+            f.writelines(json.dumps(ids) + "\n" for ids in rows)
+        return [json.loads(line)["text"] for line in self.run("decode", "--tokenizer", tokenizer, "--jsonl", "--file", self.path("ids"), *["--special"] * keep)]
+
     def compare(self, name, tokenizer, encode, decode=None, special=False, keep=True):
         rows = self.path("rows.jsonl")
         with open(rows, "w", encoding="utf-8", newline="\n") as f:
             f.writelines(json.dumps({"text": t}) + "\n" for t in self.texts)
         try:
             mine = [json.loads(line) for line in self.run("encode", "--tokenizer", tokenizer, "--jsonl", "--file", rows, *["--special"] * special)]
-            with open(self.path("ids"), "w") as f:
-                f.writelines(json.dumps(ids) + "\n" for ids in mine)
-            back = [json.loads(line)["text"] for line in self.run("decode", "--tokenizer", tokenizer, "--jsonl", "--file", self.path("ids"), *["--special"] * keep)]
+            back = self.decoded(tokenizer, mine, keep)
         except RuntimeError as error:
             self.bad += 1
             print("FAILED", name, error)
@@ -97,6 +103,20 @@ class Comparison:
         self.cases += len(mine)
         print("%-60s %5d texts, %d differ" % (name, len(mine), bad))
 
+    def compare_ids(self, name, tokenizer, vocabulary, decode, keep):
+        """Ids as no text has them: characters cut in two, special tokens anywhere."""
+        rows = [[self.rng.choice(vocabulary) for _ in range(self.rng.randrange(1, 30))] for _ in range(300)]
+        try:
+            mine = self.decoded(tokenizer, rows, keep)
+        except RuntimeError as error:
+            mine = [str(error)] * len(rows)
+        bad = [(ids, a, decode(ids)) for ids, a in zip(rows, mine) if a != decode(ids)]
+        for ids, a, b in bad[:3]:
+            print("DIFFERS", name, ids, "\n  ours    ", ascii(a[:200]), "\n  expected", ascii(b[:200]))
+        self.bad += len(bad)
+        self.cases += len(rows)
+        print("%-60s %5d rows of ids, %d differ" % (name, len(rows), len(bad)))
+
     def json(self, name, tokenizer, special=False, decode=True):
         path = self.path("case.json")
         tokenizer.save(path)
@@ -112,6 +132,57 @@ class Comparison:
     def spm(self, name, path, model=None):
         s = sentencepiece.SentencePieceProcessor(model_file=model or path)
         self.compare(name, path, s.encode, s.decode, keep=False)
+
+
+# ---- files that are named ----
+
+def expand(path):
+    if not os.path.isdir(path):
+        return [path]
+    if os.path.exists(os.path.join(path, "tokenizer.json")):
+        return [os.path.join(path, "tokenizer.json")]
+    inside = [os.path.join(path, name) for name in sorted(os.listdir(path))]
+    return [f for p in inside if os.path.isdir(p) or ".model" in p or p.endswith("tokenizer.json") for f in expand(p)]
+
+
+def with_own_tokens(c, own):
+    own = own if len(own) <= 40 else c.rng.sample(own, 40)
+    mixed = ["".join(c.rng.choice([c.rng.choice(own), c.rng.choice(c.words), " ", "\n", c.rng.choice(BITS)]) for _ in range(c.rng.randrange(1, 20))) for _ in range(200 if own else 0)]
+    return c.texts + own + mixed + [c.corpus[:40000], "".join(mixed), " " * 3000, "a" * 5000, "\u00e9\u4e2d\U0001f999" * 700]
+
+
+def named_cases(c, paths):
+    plain = c.texts
+    for path in [f for p in paths for f in expand(p)]:
+        c.texts = plain
+        if path.endswith(".json"):
+            t = Tokenizer.from_file(path)
+            added = t.get_added_tokens_decoder()
+            c.texts = with_own_tokens(c, [a.content for a in added.values()])
+            for special in (False, True):
+                c.file("%s, special %s" % (path[-40:], special), path, special)
+            vocabulary = sorted(t.get_vocab(True).values())
+            for keep in (True, False):
+                c.compare_ids("%s, keep special %s" % (path[-36:], keep), path, vocabulary + sorted(added) * (len(vocabulary) // max(1, 4 * len(added))),
+                              lambda ids, keep=keep, t=t: t.decode(ids, skip_special_tokens=not keep), keep)
+        else:
+            model = c.path("tokenizer.model")   # some are called .model.v3
+            shutil.copyfile(path, model)
+            s = sentencepiece.SentencePieceProcessor(model_file=model)
+            c.texts = with_own_tokens(c, [s.id_to_piece(i) for i in range(s.get_piece_size()) if s.is_control(i) or s.id_to_piece(i).startswith("[")])
+            c.spm(path[-56:], model)
+            c.compare_ids(path[-56:], model, list(range(s.get_piece_size())), s.decode, False)
+
+
+def refused_cases(c, paths):
+    for path in [f for p in paths for f in expand(p)]:
+        c.cases += 1
+        done = subprocess.run([c.o.finetune, "tokenizer", "encode", "--tokenizer", path, "a text"], capture_output=True, text=True)
+        if done.returncode != 2 or path not in done.stderr:
+            c.bad += 1
+            print("NOT REFUSED", path, done.returncode, done.stdout[:100], done.stderr[:300])
+        else:
+            print("refused:", done.stderr.strip())
 
 
 def byte_level_cases(c):
@@ -273,8 +344,13 @@ if __name__ == "__main__":
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--texts", type=int, default=400)
     p.add_argument("--only", default="")
+    p.add_argument("paths", nargs="*")
+    p.add_argument("--refused", nargs="+", default=[])
     comparison = Comparison(p.parse_args())
-    for part in (training_cases, byte_level_cases, metaspace_cases, llama_json):
+    named = comparison.o.paths or comparison.o.refused
+    named_cases(comparison, comparison.o.paths)
+    refused_cases(comparison, comparison.o.refused)
+    for part in () if named else (training_cases, byte_level_cases, metaspace_cases, llama_json):
         if comparison.o.only in part.__name__:
             part(comparison)
     print("%d passed, %d failed" % (comparison.cases - comparison.bad, comparison.bad))
