@@ -138,8 +138,8 @@ tsan:   ## a training step of each family under ThreadSanitizer (needs clang, li
 	@sh tests/tsan.sh
 # libFuzzer on each parser: what it finds stands in build/fuzz-found/. Needs clang.
 SECONDS = 60
-FUZZ_TARGETS = gguf safetensors json config tokenizer_json sentencepiece llama2c llama2c_tokenizer rows template pattern
-FUZZ = CC=clang OPT=-O0 OPENMP=0 SAN=fuzz CFLAGS="-g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all $(CFLAGS)"
+FUZZ_TARGETS = $(notdir $(wildcard tests/fuzz/corpus/*))
+FUZZ = CC=clang OPT=-O1 OPENMP=0 SAN=fuzz CFLAGS="-g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all $(CFLAGS)"
 fuzz:   ## every parser against libFuzzer, SECONDS=60 each
 	@$(MAKE) --no-print-directory -s $(FUZZ) run-fuzz SECONDS=$(SECONDS)
 run-fuzz: $(DIR)/fuzz

@@ -60,6 +60,25 @@ static void test_corpus(void) {
     for (size_t i = 0; i < TARGETS; i++) replay(i);
 }
 
+/* Each on a quarter of a megabyte as dense as values can stand: what it takes is in proportion. */
+static void test_costs(void) {
+    enum { BYTES = 1 << 18, TIMES = 40 };
+    static const char *const fronts[] = {"[", "{\"a\":[", "12345678{\"a\":["};
+    for (size_t target = 0; target < TARGETS; target++)
+        for (size_t i = 0; i < sizeof fronts / sizeof *fronts; i++) {
+            Buf b = {0};
+            buf_str(&b, fronts[i]);
+            while (b.len < BYTES) buf_str(&b, "0,");
+            for (size_t k = 0; i == 2 && k < 8; k++) b.data[k] = (char)((b.len - 8) >> 8 * k & 255); /* the length that a safetensors begins with */
+            size_t before = mem_in_use(), peak = mem_peak(), most = before + TIMES * b.len;
+            const char *wrong = fuzz_one(targets[target].run, (const unsigned char *)b.data, b.len);
+            CHECK(!wrong, "%s: %s", targets[target].name, wrong);
+            CHECK(mem_peak() <= (most > peak ? most : peak), "%s: %.1f times its %zu bytes", targets[target].name,
+                  (double)(mem_peak() - before) / (double)b.len, b.len);
+            buf_free(&b);
+        }
+}
+
 static void keeps(const unsigned char *data, size_t n) { (void)str_copy_n((const char *)data, n); }
 static void fails(const unsigned char *data, size_t n) { (void)data, work_failed("%zu bytes", n); }
 static void refuses(const unsigned char *data, size_t n) { (void)mem_new(n, 1), bad_input("byte %d", data[0]); }
@@ -73,4 +92,4 @@ static void test_oracle(void) {
     CHECK(!fuzz_one(refuses, data, 1));
 }
 
-TESTS({"corpus", test_corpus}, {"oracle", test_oracle})
+TESTS({"corpus", test_corpus}, {"costs", test_costs}, {"oracle", test_oracle})
