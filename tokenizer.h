@@ -7,6 +7,7 @@
  *   metaspace    symbols are characters, a space is the letter U+2581 ("▁"),        Llama 2, TinyLlama, llama2.c
  *                a character that is no piece falls back to its bytes
  *
+ * What a vocabulary has no piece for, in no form, and no unknown token either, is left out, as transformers does.
  * What files hold decides; anything they ask for that is not done here is refused by name.
  */
 #ifndef TOKENIZER_H

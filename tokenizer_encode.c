@@ -92,16 +92,12 @@ static void merge_symbols(const Tokenizer *t, Work *w, size_t n) {
 
 /* ---- one word: symbols and ids ---- */
 
-static _Noreturn void no_symbol(const Tokenizer *t, const unsigned char *s, size_t n) {
-    bad_input("%s: the vocabulary has no piece for “%.*s” (byte 0x%02X), no byte pieces that could spell it and no unknown token; "
-              "leave it out of the text or use another tokenizer", t->name, (int)n, (const char *)s, s[0]);
-}
-
-/* A character that is no symbol: its bytes, or the unknown token. Returns how many ids it put. */
+/* A character (or byte) that is no symbol: its bytes, or the unknown token, or nothing where there is none: SmolLM2's vocabulary has no piece for
+ * the byte F1, and transformers leaves it out. Returns how many ids it put. */
 static size_t fall_back(const Tokenizer *t, const unsigned char *s, size_t n, Symbol *to) {
     bool bytes = t->byte_fallback;
     for (size_t i = 0; i < n && bytes; i++) bytes = t->byte_ids[s[i]] != NO_PIECE;
-    if (!bytes && t->unk == NO_PIECE) no_symbol(t, s, n);
+    if (!bytes && t->unk == NO_PIECE) return 0;
     for (size_t i = 0; i < n && bytes; i++) to[i].id = t->byte_ids[s[i]];
     if (!bytes) to->id = t->unk;
     return bytes ? n : 1;
@@ -192,7 +188,7 @@ static void encode_word(Tokenizer *t, Work *w, const unsigned char *s, size_t n,
     line->length = (unsigned char)n;
     line->count = (unsigned char)count;
     memcpy(line->key, s, n);
-    memcpy(line->ids, ids->data + before, count * sizeof *line->ids);
+    if (count) memcpy(line->ids, ids->data + before, count * sizeof *line->ids);
 }
 
 /* ---- words of a stretch of text ---- */

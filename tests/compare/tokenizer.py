@@ -3,8 +3,8 @@
     python tests/compare/tokenizer.py [--finetune ./finetune] [--material ../shared/material] [--seed 1] [--texts 400] [PATH…] [--refused PATH…]
 
 Vocabularies: those in the material folder, and ones trained here with many settings; or, when there are PATHs, those: tokenizer.json files,
-sentencepiece models, folders with a tokenizer.json, folders of such folders. Texts: mixtures of what goes wrong, among them the tokenizer's own
-special tokens, and long ones. Ids and decoded text must be equal, of these texts and of random ids, and merges that are learnt must be those of
+sentencepiece models, folders with a tokenizer.json, folders of such folders, OURS=THEIRS where another form (a GGUF) is read here. Texts: mixtures
+of what goes wrong, among them the tokenizer's own special tokens, and long ones. Ids and decoded text must be equal, of these texts and of random ids, and merges that are learnt must be those of
 a plain reference trainer. What stands behind --refused must be refused, with a reason. Exit 1 on any difference.
 """
 import argparse
@@ -122,11 +122,11 @@ class Comparison:
         tokenizer.save(path)
         self.file(name, path, special, decode)
 
-    def file(self, name, path, special=False, decode=True):
+    def file(self, name, path, special=False, decode=True, ours=None):
         tokenizer = Tokenizer.from_file(path)
         tokenizer.encode_special_tokens = not special
         tokenizer.no_padding(), tokenizer.no_truncation()
-        self.compare(name, path, lambda text: tokenizer.encode(text, add_special_tokens=False).ids,
+        self.compare(name, ours or path, lambda text: tokenizer.encode(text, add_special_tokens=False).ids,
                      (lambda ids: tokenizer.decode(ids, skip_special_tokens=False)) if decode else None, special)
 
     def spm(self, name, path, model=None):
@@ -155,15 +155,17 @@ def named_cases(c, paths):
     plain = c.texts
     for path in [f for p in paths for f in expand(p)]:
         c.texts = plain
+        ours, _, path = path.rpartition("=")
+        ours = ours or path
         if path.endswith(".json"):
             t = Tokenizer.from_file(path)
             added = t.get_added_tokens_decoder()
             c.texts = with_own_tokens(c, [a.content for a in added.values()])
             for special in (False, True):
-                c.file("%s, special %s" % (path[-40:], special), path, special)
+                c.file("%s, special %s" % (ours[-40:], special), path, special, ours=ours)
             vocabulary = sorted(t.get_vocab(True).values())
             for keep in (True, False):
-                c.compare_ids("%s, keep special %s" % (path[-36:], keep), path, vocabulary + sorted(added) * (len(vocabulary) // max(1, 4 * len(added))),
+                c.compare_ids("%s, keep special %s" % (ours[-36:], keep), ours, vocabulary + sorted(added) * (len(vocabulary) // max(1, 4 * len(added))),
                               lambda ids, keep=keep, t=t: t.decode(ids, skip_special_tokens=not keep), keep)
         else:
             model = c.path("tokenizer.model")   # some are called .model.v3
