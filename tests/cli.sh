@@ -86,6 +86,7 @@ printf '[[1,2,3],[1,2]]' >ids2.json
 printf '[[1,2,99999]]' >ids3.json
 printf '[[1,2,2.5]]' >ids4.json
 printf '[[1,2,3,4,5,6,7,8,9,1,2]]' >ids5.json
+awk 'BEGIN { printf "[[1"; for (i = 0; i < 300000; i++) printf ",1"; printf "]"; for (i = 0; i < 300000; i++) printf ",[]"; print "]" }' >ids6.json
 printf '{"prompt":"a","completion":"b"}\n{"prompt":"a"}\n' >task1.jsonl
 printf '{"prompt":"a","completion":"b"}\n{"prompt":"a",\n' >task2.jsonl
 before=$(state)
@@ -96,8 +97,7 @@ for text in empty.txt blank.txt; do
 done
 refused "ids1.json" check logits --model model --ids ids1.json --out new
 refused "equally long" check logits --model model --ids ids2.json --out new
-awk 'BEGIN { printf "[[1"; for (i = 0; i < 300000; i++) printf ",1"; printf "]"; for (i = 0; i < 300000; i++) printf ",[]"; print "]" }' >ids2.json
-refused "row 1 has 0 token ids" check logits --model model --ids ids2.json --out new # not room for 300000 times 300000
+refused "row 1 has 0 token ids" check logits --model model --ids ids6.json --out new # not room for 300000 times 300000
 refused "token id" check grad --model model --ids ids3.json --out new
 refused "token id" check logits --model model --ids ids4.json --out new
 refused "context of 8" check logits --model model --ids ids5.json --out new
