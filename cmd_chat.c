@@ -166,8 +166,12 @@ static void save(const Talk *t, const char *path) {
     }
     jw_end_array(&w), jw_end_object(&w);
     buf_char(&w.text, '\n');
-    os_write_file(path, w.text.data, w.text.len);
-    fprintf(stderr, "%zu messages in %s\n", t->count, path);
+    Catch c; /* a disk that is full must not end the conversation */
+    if (!setjmp(catch_begin(&c)->jump)) {
+        os_write_file(path, w.text.data, w.text.len);
+        catch_end(&c);
+        fprintf(stderr, "%zu messages in %s\n", t->count, path);
+    } else fprintf(stderr, "/save: %s; nothing was written, the conversation goes on\n", c.text);
     buf_free(&w.text);
 }
 

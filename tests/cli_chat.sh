@@ -33,6 +33,13 @@ head -c "$(wc -c <first)" .out | cmp -s - first && pass || fail "the same seed s
 printf 'Hello\n' | talk --temperature 1.5 --top-p 1
 ok "retry said something else" [ "$(cat first)" != "$(cat .out; cat .out)" ]
 
+# A disk that fails under /save ends nothing, and leaves nothing half.
+printf '/save lost.json\nHello\n/save kept.json\n' | FINETUNE_FAIL=write:1 talk --greedy
+ok "a failed /save ends nothing" [ $? -eq 0 ]
+ok "it says why" grep -q '^/save: lost.json: cannot be written: .*; nothing was written, the conversation goes on$' .err
+ok "and leaves nothing" [ ! -e lost.json ]
+ok "the next one is whole" [ "$(grep -o '"role"' kept.json | wc -l)" -eq 2 ]
+
 # What does not go says why, and the conversation goes on.
 long=$(printf 'a very long question %.0s' 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30)
 printf '/rset\n/save\n/save no/where.json\n/save talk.json\n/retry\n%s %s\nHello\n/system Be kind.\n/system\n' "$long" "$long" | talk --greedy
