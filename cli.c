@@ -104,16 +104,18 @@ static void set_text(const Command *c, Flag *f, const char *text) {
 }
 
 static void set_json(const Command *c, const JsonDoc *doc, Flag *f, const Json *value) {
-    bool fits = f->kind == FLAG_SWITCH ? value->kind == JSON_BOOL : is_text(f) ? value->kind == JSON_STRING : value->kind == JSON_NUMBER;
+    bool number = value->kind == JSON_NUMBER; /* a text may be a number: "save-every": 20 */
+    bool fits = f->kind == FLAG_SWITCH ? value->kind == JSON_BOOL : is_text(f) ? value->kind == JSON_STRING || number : number;
     if (!fits)
         bad_input("%s: line %zu: %s cannot be %s", json_name(doc), value->line, f->name, json_kind_name(value->kind));
     f->given = true;
     if (f->kind == FLAG_SWITCH) *(bool *)f->value = value->boolean;
-    else if (is_text(f)) *(const char **)f->value = str_copy(value->string);
+    else if (value->kind == JSON_STRING) *(const char **)f->value = str_copy(value->string);
     else {
         char shown[DECIMAL_MAX];
         decimal_print(shown, value->number);
-        set_number(c, f, value->number, shown);
+        if (is_text(f)) *(const char **)f->value = str_copy(shown);
+        else set_number(c, f, value->number, shown);
     }
 }
 

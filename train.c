@@ -26,6 +26,19 @@ static size_t parse_warmup(const char *text, size_t steps) {
     return percent ? (size_t)(x / 100 * (double)steps + 0.5) : (size_t)x;
 }
 
+/* "20": steps; "90s", "10m", "2h": time, returned in *seconds. */
+static size_t parse_interval(const char *text, double *seconds) {
+    static const char units[] = "smh";
+    static const double of[] = {1, 60, 3600};
+    size_t n = strlen(text);
+    const char *unit = n && text[n - 1] ? strchr(units, text[n - 1]) : NULL;
+    double x;
+    if (!decimal_parse(text, n - (unit != NULL), &x) || x < 0 || x > 1e9 || (unit ? !(x > 0) : x != (double)(size_t)x))
+        bad_input("--save-every takes a number of steps, or a time such as 90s, 10m or 2h, found \"%s\"", text);
+    *seconds = unit ? x * of[unit - units] : 0;
+    return unit ? 0 : (size_t)x;
+}
+
 /* Tokens of the longest sample. */
 static size_t longest(const Training *t) {
     const Source *replay = &t->remedies.replay;
@@ -51,7 +64,9 @@ void training_settings(Training *t, TrainFlags *f) {
     if (f->steps && !f->eval_every) f->eval_every = f->steps / 10 ? f->steps / 10 : 1;
     t->shuffle = cli_choice("--order", f->order, orders, 2) == 1;
     t->batch = batch, t->micro_batch = f->micro_batch, t->recompute = f->recompute;
-    t->eval_every = f->eval_every, t->save_every = f->save_every ? f->save_every : f->eval_every, t->stop_at = f->stop_at;
+    t->save_every = f->save_every ? parse_interval(f->save_every, &t->save_seconds) : 0;
+    if (!t->save_every) t->save_every = f->eval_every;
+    t->eval_every = f->eval_every, t->stop_at = f->stop_at;
     t->seed = (uint32_t)f->common.seed;
     if (!t->micro_batch) t->micro_batch = longest(t) < TRAIN_TOKENS ? TRAIN_TOKENS / longest(t) : 1;
     if (t->micro_batch > batch) t->micro_batch = batch;
@@ -282,7 +297,7 @@ static int leave(const Training *t, const State *s, bool interrupted, int argc, 
 int training_run(Training *t, Run *run, int argc, char **argv) {
     State s = {0};
     Loop l = loop_begin(t);
-    double started = os_seconds(), updating = 0;
+    double started = os_seconds(), last_save = started, updating = 0;
     size_t saved = SIZE_MAX;
     if (checkpoint_load(run, t->model, &s)) {
         saved = s.step;
@@ -306,9 +321,10 @@ int training_run(Training *t, Run *run, int argc, char **argv) {
         if (s.step % t->eval_every == 0 || last) best = evaluate(&l, run, &s, &progress);
         over = last || out_of_patience(t, &s);
         stop = os_interrupted || s.step == t->stop_at;
-        if (best || over || stop || s.step % t->save_every == 0) {
+        bool due = t->save_seconds > 0 && os_seconds() - last_save >= t->save_seconds;
+        if (best || over || stop || due || s.step % t->save_every == 0) {
             checkpoint_save(run, t->model, &s);
-            saved = s.step;
+            saved = s.step, last_save = os_seconds();
         }
         if (best) checkpoint_publish(run, t->model, t->tok, s.step, t->saved_as);
     }

@@ -38,6 +38,7 @@ typedef struct {
     size_t batch, micro_batch;        /* samples; micro_batch 0: as many as TRAIN_TOKENS allows */
     uint64_t end;                     /* samples of all epochs: the last batch may be short */
     size_t eval_every, save_every, stop_at;   /* steps; stop_at 0: run to the end */
+    double save_seconds;              /* a checkpoint also after so many seconds since the last one; 0: never for that */
     size_t sample_tokens;             /* of the text shown at each evaluation; 0: none */
     bool shuffle, recompute;
     Stored saved_as;                  /* how the published model holds its weights; checkpoints are always exact */
@@ -49,9 +50,9 @@ typedef struct {
 /* Flags that every training command has; set the defaults before. */
 typedef struct {
     Common common;
-    const char *schedule, *order, *warmup;
+    const char *schedule, *order, *warmup, *save_every;
     double lr, min_lr, beta1, beta2, eps, weight_decay, clip, epochs, minutes;
-    size_t batch, micro_batch, steps, eval_every, save_every, stop_at;
+    size_t batch, micro_batch, steps, eval_every, stop_at;
     bool recompute, resume, force, dry_run;
 } TrainFlags;
 
@@ -73,7 +74,8 @@ typedef struct {
     {"--clip", FLAG_REAL, DEFINING, &(o).clip, 0, 1e9, "X", "largest gradient norm; 0: no clipping", false}, \
     {"--order", FLAG_TEXT, DEFINING, &(o).order, 0, 0, "NAME", "of the samples: shuffle or file", false}, \
     {"--eval-every", FLAG_SIZE, DEFINING, &(o).eval_every, 0, 1e9, "N", "steps between evaluations; 0: a tenth of all steps", false}, \
-    {"--save-every", FLAG_SIZE, EXECUTION, &(o).save_every, 0, 1e9, "N", "steps between checkpoints; 0: at evaluations", false}, \
+    {"--save-every", FLAG_TEXT, EXECUTION, &(o).save_every, 0, 0, "N|10m", "steps between checkpoints; 90s, 10m, 2h: also when so long has passed; 0: at evaluations", \
+        false}, \
     {"--recompute", FLAG_SWITCH, EXECUTION, &(o).recompute, 0, 0, NULL, "keep layer inputs only: less memory, more time, the same bits", false}, \
     {"--resume", FLAG_SWITCH, EXECUTION, &(o).resume, 0, 0, NULL, "go on from the newest checkpoint in --out", false}, \
     {"--stop-at", FLAG_SIZE, EXECUTION, &(o).stop_at, 0, 1e9, "STEP", "save and leave after that update, as Ctrl-C does; 0: never", false}, \

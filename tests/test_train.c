@@ -416,10 +416,18 @@ static void test_settings(void) {
     Training t = settled(f, 100, 64);
     CHECK(t.end == 100 && t.optim.steps == 13 && t.optim.warmup == 1 && t.shuffle && t.eval_every == 1 && t.save_every == 1 && t.seed == 7);
     CHECK(t.micro_batch == 8, "2048 tokens hold all of the batch: %zu", t.micro_batch);
-    f.epochs = 2.5, f.warmup = "10%", f.order = "file", f.schedule = "wsd", f.eval_every = 4, f.save_every = 3;
+    f.epochs = 2.5, f.warmup = "10%", f.order = "file", f.schedule = "wsd", f.eval_every = 4, f.save_every = "3";
     t = settled(f, 101, 1000);
     CHECK(t.end == 253 && t.optim.steps == 32 && t.optim.warmup == 3 && !t.shuffle && t.optim.schedule == SCHEDULE_WSD &&
-          t.eval_every == 4 && t.save_every == 3);
+          t.eval_every == 4 && t.save_every == 3 && !(t.save_seconds > 0));
+    static const struct { const char *text; size_t steps; double seconds; } intervals[] = {
+        {"0", 4, 0}, {"12", 12, 0}, {"90s", 4, 90}, {"10m", 4, 600}, {"1.5h", 4, 5400}};
+    for (size_t i = 0; i < sizeof intervals / sizeof *intervals; i++) {
+        f.save_every = intervals[i].text;
+        Training timed = settled(f, 101, 1000);
+        CHECK(timed.save_every == intervals[i].steps && timed.save_seconds - intervals[i].seconds == 0, "--save-every %s: %zu steps", intervals[i].text,
+              timed.save_every);
+    }
     CHECK(t.micro_batch == 2);
     f.epochs = 0, f.steps = 1000, f.warmup = "17", f.micro_batch = 5, f.schedule = "linear";
     t = settled(f, 10, 5000);
@@ -454,6 +462,12 @@ static void test_settings_refused(void) {
     for (volatile size_t i = 0; i < sizeof warmups / sizeof *warmups; i++) {
         f.warmup = warmups[i];
         refuse_flags(f, "--warmup takes");
+    }
+    f.warmup = "0";
+    static const char *const intervals[] = {"", "m", "0s", "-1s", "1.5", "10 m", "10min", "1d", "x"};
+    for (volatile size_t i = 0; i < sizeof intervals / sizeof *intervals; i++) {
+        f.save_every = intervals[i];
+        refuse_flags(f, "--save-every takes");
     }
 }
 
