@@ -109,6 +109,8 @@ static char *template_text(const Options *o, const Tokenizer *tok) {
 static void write_model(const Options *o, const Model *m, Tokenizer *tok, bool writes_bos, const char *path) {
     char *text = tok ? template_text(o, tok) : NULL;
     GgufChat chat = {.chat_template = text, .writes_bos = writes_bos};
+    uint64_t parameters = model_parameters(m), bits = !strcmp(o->gguf, "F32") ? 32 : !strcmp(o->gguf, "Q8_0") ? 8 : 16;
+    os_need_space(path, parameters * bits / 8, "the model", "make room, or name a place on another disk");
     gguf_export(m, tok, &chat, type_of(o->gguf), o->name, path);
     mem_free(text);
     if (o->text) prove(o, m, tok, path);

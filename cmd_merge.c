@@ -59,6 +59,8 @@ static void copy_companions(const char *from, const char *to) {
 /* Whole or not at all: written beside its place, renamed at the end. */
 static void write_model(const Options *o, const Model *m) {
     char *tmp = str_format("%s.tmp-merge", o->out);
+    uint64_t bytes = (uint64_t)model_parameters(m) * (m->config.saved_as == STORED_REAL ? 4 : 2);
+    os_need_space(o->out, bytes, "the merged model", "make room, or name an --out on another disk");
     os_remove_tree(tmp);
     os_make_dir(tmp);
     model_save(m, tmp);

@@ -3,6 +3,7 @@
 #include "decimal.h"
 #include "fp.h"
 #include "hash.h"
+#include "plan.h"
 #include "train.h"
 #include "weights.h"
 
@@ -144,8 +145,6 @@ static void print_plan(const Options *o, const Command *c, const Inputs *in, con
     cli_print_settings(c);
     fprintf(stderr, "pretrain: %zu parameters; %zu documents, %zu tokens, %zu rows of %zu; %zu held-out documents, %zu tokens\n",
             model_parameters(t->model), in->texts.count, in->train.pairs, t->source.samples, o->ctx, in->held.count, in->valid.pairs);
-    fprintf(stderr, "pretrain: %.0f MB of memory: weights, gradients, moments, activations of %zu samples at a time\n", (double)training_bytes(t) / 1e6,
-            t->micro_batch);
 }
 
 static int pretrain(Options *o, const Command *c, int argc, char **argv) {
@@ -158,13 +157,17 @@ static int pretrain(Options *o, const Command *c, int argc, char **argv) {
                       .self = &in.train, .add = add_row}};
     if (t.source.longest < o->ctx && in.valid.pairs > t.source.longest) t.source.longest = o->ctx;
     training_settings(&t, &o->train);
+    Memory memory = plan_memory(&t);
+    plan_refuse(&t, NULL, &memory, os_memory());
     model_alloc_weights(m);
     model_alloc_training(m, true);
     model_init(m, (uint32_t)o->train.common.seed);
     training_minutes(&t, &o->train, o->out);
     print_plan(o, c, &in, &t);
+    plan_print(&t, &memory, o->train.resume ? 0 : plan_step_seconds(&t, 0.05));
     if (o->train.dry_run) return 0;
     Buf settings = settings_text(o, c, &in, m);
+    training_check_space(&t, o->out);
     Run *run = run_open(o->out, &settings, o->train.resume, o->train.force);
     int code = training_run(&t, run, argc, argv);
     run_close(run);

@@ -6,6 +6,7 @@
 #include "lora.h"
 #include "metric.h"
 #include "opening.h"
+#include "plan.h"
 #include "remedy.h"
 #include "train.h"
 #include "weights.h"
@@ -22,8 +23,11 @@ typedef struct {
     bool lora, rslora, dora, other_base, find_lr;
     double alpha, dropout, plus;
     size_t rank, ctx, patience;
+    size_t rows;                      /* plan: without --data */
+    double memory;
 } Options;
 
+static const double QUICKLY = 0.05, THOROUGHLY = 0.25;   /* seconds a measurement of a plan */
 enum { LEAST_HELD = 20, LONGEST_ROW = 2048, SMALL_MODEL = 20000000 };
 
 /* ---- the model and what of it is trained ---- */
@@ -48,13 +52,16 @@ static LoraOptions lora_options(const Options *o, const Model *m, Tokenizer *tok
     return l;
 }
 
-static Model *open_model(const Options *o, const Command *c, Tokenizer **tok) {
+/* outline: without weights, for a plan. */
+static Model *open_model(const Options *o, const Command *c, Tokenizer **tok, bool outline) {
     bool adapted = o->lora || o->adapter;
     static const char *const only_lora[] = {"--rank", "--alpha", "--targets", "--lora-dropout", "--rslora", "--lora-plus", "--dora", "--train-embeddings"};
     for (size_t i = 0; i < sizeof only_lora / sizeof *only_lora; i++)
         if (cli_given(c, only_lora[i]) && !adapted) bad_input("%s belongs to an adapter: add --lora", only_lora[i]);
     if (o->lora && o->adapter) bad_input("--lora begins an adapter, --adapter goes on with one: give one of them");
-    Model *m = model_load(o->model, adapted || o->freeze);
+    bool keep = adapted || o->freeze;
+    if (!outline) plan_refuse_weights("train", o->model, keep);
+    Model *m = (outline ? model_outline : model_load)(o->model, keep);
     *tok = open_tokenizer(&(ModelFlags){.model = o->model, .tokenizer = o->tokenizer}, m, false);
     if (o->lora) {
         LoraOptions l = lora_options(o, m, *tok);
@@ -223,7 +230,6 @@ static void print_plan(const Options *o, const Command *c, const Inputs *in, con
             ((size_t)((double)e->count / (1 - t->remedies.share)) + t->batch - 1) / t->batch);
     if (e->empty) fprintf(stderr, "train: %zu rows have nothing to learn and are left out, the first on line %zu\n", e->empty, e->empty_line);
     if (e->too_long) fprintf(stderr, "train: %zu rows were too long (--long %s), the first on line %zu\n", e->too_long, o->longer, e->too_long_line);
-    fprintf(stderr, "train: %.0f MB of memory\n", (double)training_bytes(t) / 1e6);
 }
 
 /* The template's special tokens must have been trained, or be trained now: rows of an untrained token cannot be learned by LoRA. */
@@ -268,32 +274,44 @@ static void report_test(const Options *o, Run *run, const Training *t, Metric *m
     run_log(run, &line);
 }
 
+/* The run that the flags describe, without gradients and moments. */
+static Training training_of(Options *o, const Command *c, Model *m, Tokenizer *tok, const Inputs *in) {
+    size_t longest = in->held && in->held->longest > in->train->longest ? in->held->longest : in->train->longest;
+    Training t = {.stage = "train", .model = m, .tok = tok, .patience = o->patience, .saved_as = saved_as(o, c, m),
+                  .mean = (double)in->train->tokens / (double)in->train->count, .learned = (double)in->train->learned / (double)in->train->tokens,
+                  .source = {.samples = in->train->count, .longest = longest, .self = in->train, .add = examples_add, .length = examples_length}};
+    if (in->held) t.held = (Source){.samples = in->held->count, .longest = longest, .self = in->held, .add = examples_add, .length = examples_length};
+    if (!in->held && strcmp(o->metric, "loss")) bad_input("--metric %s needs held-out rows: give --valid FILE or a fraction", o->metric);
+    if (in->held && strcmp(o->metric, "loss")) t.measuring = metric_bytes(m, in->held);
+    return t;
+}
+
 static int train(Options *o, const Command *c, int argc, char **argv) {
     Tokenizer *tok = NULL;
-    Model *m = open_model(o, c, &tok);
+    Model *m = open_model(o, c, &tok, false);
     Inputs in = read_inputs(o, m, tok);
     if (in.chat && tok) end_at_answers(m, in.chat, tok);
     if (!cli_given(c, "--lr")) o->train.lr = default_lr(m, m->adapter != NULL);
-    size_t longest = in.held && in.held->longest > in.train->longest ? in.held->longest : in.train->longest;
-    Training t = {.stage = "train", .model = m, .tok = tok, .patience = o->patience, .saved_as = saved_as(o, c, m),
-                  .source = {.samples = in.train->count, .longest = longest, .self = in.train, .add = examples_add}};
-    if (in.held) t.held = (Source){.samples = in.held->count, .longest = longest, .self = in.held, .add = examples_add};
-    if (!in.held && strcmp(o->metric, "loss")) bad_input("--metric %s needs held-out rows: give --valid FILE or a fraction", o->metric);
+    Training t = training_of(o, c, m, tok, &in);
     Metric *metric = in.held ? metric_new(o->metric, in.held, tok) : NULL, *tested = in.test ? metric_new(o->metric, in.test, tok) : NULL;
     if (metric) t.metric = metric->name, t.measure = measure, t.measured = metric;
     in.remedies = remedies_open(&t.remedies, &o->remedies, c, &(ModelFlags){o->model, o->tokenizer, o->adapter, o->other_base}, m, tok, context(o, m),
                                 in.loss, o->template, o->system, (uint32_t)o->train.common.seed);
     training_settings(&t, &o->train);
+    Memory memory = plan_memory(&t);
+    plan_refuse(&t, o->model, &memory, os_memory());
     model_alloc_training(m, true);
     training_minutes(&t, &o->train, o->out);
     warn_template(&in, tok);
     print_plan(o, c, &in, m, &t);
+    plan_print(&t, &memory, o->train.resume || o->find_lr ? 0 : plan_step_seconds(&t, QUICKLY));
     if (o->train.dry_run) return 0;
     if (o->find_lr) {
         training_find_lr(&t, &o->train);
         return 0;
     }
-    Buf settings = settings_text(o, c, &in, m, longest);
+    Buf settings = settings_text(o, c, &in, m, t.source.longest);
+    training_check_space(&t, o->out);
     Run *run = run_open(o->out, &settings, o->train.resume, o->train.force);
     if (in.split) write_held_out(&in, o->out);
     remedies_save(&in.remedies, o->out);
@@ -305,12 +323,36 @@ static int train(Options *o, const Command *c, int argc, char **argv) {
     return code;
 }
 
-int cmd_train(int argc, char **argv) {
+/* The same, but no weights are read, nothing is trained and nothing written. Without --data: of rows that have all --ctx tokens. */
+static int plan(Options *o, const Command *c) {
+    Tokenizer *tok = NULL;
+    Model *m = open_model(o, c, &tok, true);
+    Training t = {.stage = "plan", .model = m, .source = {.samples = o->rows, .longest = context(o, m)}};
+    if (o->data) {
+        Inputs in = read_inputs(o, m, tok);
+        t = training_of(o, c, m, tok, &in);
+        t.stage = "plan";
+    }
+    t.beside = remedies_outline(&t.remedies, &o->remedies, &(ModelFlags){o->model, o->tokenizer, o->adapter, o->other_base}, m);
+    training_settings(&t, &o->train);
+    Memory memory = plan_memory(&t);
+    uint64_t bytes = o->memory > 0 ? (uint64_t)(o->memory * 1e9) : os_memory();
+    double seconds = plan_step_seconds(&t, THOROUGHLY);
+    if (!t.optim.steps) t.optim.steps = (size_t)(o->train.minutes * 60 / seconds) + 1; /* --minutes */
+    fprintf(stderr, "plan: %zu of %zu parameters are trained; %zu rows of at most %zu tokens\n", model_trainable(m), model_parameters(m), t.source.samples,
+            t.source.longest);
+    plan_print(&t, &memory, seconds);
+    plan_report(&t, o->model, &memory, bytes, seconds, o->train.common.json);
+    return 0;
+}
+
+static int run(int argc, char **argv, bool planning) {
     Options o = {.train = {.schedule = "cosine", .order = "shuffle", .warmup = "5%", .lr = 2e-5, .beta1 = 0.9, .beta2 = 0.999,
         .eps = 1e-8, .clip = 1, .batch = 8,
                            .common = {.seed = 1}},
                  .remedies = {.replay_ratio = 0.5, .self_tokens = 256},
-                 .dtype = "f32", .metric = "loss", .loss = "completions", .longer = "cut", .targets = "all-linear", .rank = 16, .alpha = 32, .patience = 3};
+                 .dtype = "f32", .metric = "loss", .loss = "completions", .longer = "cut", .targets = "all-linear", .rank = 16, .alpha = 32, .patience = 3,
+                 .rows = 1000};
     Flag flags[] = {
         {"--model", FLAG_MODEL, EXECUTION, &o.model, 0, 0, "DIR", "model folder, or a llama2.c .bin", false},
         {"--tokenizer", FLAG_TEXT, EXECUTION, &o.tokenizer, 0, 0, "PATH", "when the model folder holds none", false},
@@ -340,17 +382,31 @@ int cmd_train(int argc, char **argv) {
         {"--dtype", FLAG_TEXT, DEFINING, &o.dtype, 0, 0, "NAME", "of the weights in --out: f32, f16, bf16, or source: as --model has them", false},
         {"--patience", FLAG_SIZE, DEFINING, &o.patience, 0, 1000000, "N", "evaluations without a better one before it stops; 0: to the end", false},
         {"--find-lr", FLAG_SWITCH, EXECUTION, &o.find_lr, 0, 0, NULL, "train nothing: try rising rates and say which looks good", false},
-        REMEDY_FLAGS(o.remedies), TRAIN_FLAGS(o.train)};
+        REMEDY_FLAGS(o.remedies), TRAIN_FLAGS(o.train),
+        {"--rows", FLAG_SIZE, EXECUTION, &o.rows, 1, 1e12, "N", "without --data: so many rows of --ctx tokens", false},
+        {"--memory", FLAG_REAL, EXECUTION, &o.memory, 0, 1e9, "GB", "of the machine that is planned for; 0: this one", false}};
+    enum { OF_PLAN = 2 };             /* the last flags of the table */
     Command c = {.name = "train", .summary = "fine-tune a model on rows: all weights, or an adapter",
         .usage = "--model DIR --data FILE --out DIR [--lora] [flags]",
-                 .flags = flags, .count = sizeof flags / sizeof *flags,
+                 .flags = flags, .count = sizeof flags / sizeof *flags - OF_PLAN,
                  .example = "finetune train --model demo-out/base --data rows.jsonl --out tuned\n"
                             "finetune train --model demo-out/base --data rows.jsonl --lora --out adapter"};
+    if (planning) {
+        c.name = "plan", c.summary = "memory and time of a run of train, before it starts", c.count += OF_PLAN;
+        c.usage = "--model DIR [the flags of train]";
+        c.example = "finetune plan --model SmolLM2-135M --batch 8 --ctx 512\n"
+                    "finetune plan --model Qwen2.5-0.5B --data rows.jsonl --lora --memory 8";
+    }
     if (!cli_parse(&c, argc, argv, 0)) return 0;
-    cli_need(&c, "--model"), cli_need(&c, "--data");
-    if (!o.find_lr) cli_need(&c, "--out");
+    cli_need(&c, "--model");
+    if (!planning) cli_need(&c, "--data");
+    if (!o.find_lr && !planning) cli_need(&c, "--out");
     if (!o.train.steps && !(o.train.epochs > 0) && !(o.train.minutes > 0)) o.train.epochs = 3;
-    if (!o.find_lr) training_check_out(&o.train, o.out);
     cli_threads(&o.train.common);
+    if (planning) return plan(&o, &c);
+    if (!o.find_lr) training_check_out(&o.train, o.out);
     return train(&o, &c, argc, argv);
 }
+
+int cmd_train(int argc, char **argv) { return run(argc, argv, false); }
+int cmd_plan(int argc, char **argv) { return run(argc, argv, true); }

@@ -58,6 +58,7 @@ typedef struct {
     size_t samples, longest;          /* longest: tokens of the longest sample */
     const void *self;
     void (*add)(const void *self, size_t sample, Batch *b);
+    size_t (*length)(const void *self, size_t sample);   /* its tokens; NULL: as the longest */
 } Source;
 
 /* ---- the order of samples ---- */

@@ -309,6 +309,8 @@ void examples_limit(Examples *e, size_t ctx, LongRows longer) {
     add_up(e);
 }
 
+size_t examples_length(const void *self, size_t example) { return ((const Examples *)self)->items[example].tokens; }
+
 void examples_add(const void *self, size_t example, Batch *b) {
     const Examples *e = self;
     Encoder *c = e->encoder;

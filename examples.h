@@ -74,6 +74,7 @@ void examples_free(Examples *e);
 void examples_limit(Examples *e, size_t ctx, LongRows longer);
 /* For a Source (train.h): self is an Examples. */
 void examples_add(const void *self, size_t example, Batch *b);
+size_t examples_length(const void *self, size_t example);
 
 /* Takes a fraction of the examples, at least `least`, out of e: whole prompt groups, chosen by the seed. NULL: fewer than 2 * least
  * examples, or the groups do not allow it (one is more than half of all). The result shares rows and encoder with e. */

@@ -95,7 +95,7 @@ void gguf_row_of(const GgufLayout *l, const Param *p, size_t row, float *out) {
     for (size_t column = 0; column < l->columns; column++) out[column] = (float)stored_value(p->w, p->stored, gguf_place(l, row, column));
 }
 
-void gguf_fill(const Gguf *g, const Model *m, Param *p, bool keep_16bit) {
+static void fill(const Gguf *g, const Model *m, Param *p, bool keep_16bit, bool outline) {
     GgufLayout l = gguf_layout(m, p);
     char *name = gguf_name(m, p);
     const GgufTensor *t = gguf_find(g, name);
@@ -105,10 +105,13 @@ void gguf_fill(const Gguf *g, const Model *m, Param *p, bool keep_16bit) {
         bad_input("%s: tensor %s has the dimensions %llu x %llu, expected %zu x %zu by the file's keys: the file is damaged", gguf_path(g), name,
                   (unsigned long long)t->dims[0], (unsigned long long)rows, l.columns, l.rows);
     bool half = t->type == GGML_F16 || t->type == GGML_BF16;
-    if (!p->w && keep_16bit && half && p->rank == 2 && sizeof(real) == sizeof(float)) {
-        p->stored = t->type == GGML_F16 ? STORED_F16 : STORED_BF16;
-        p->w = mem_new(param_size(p), sizeof(uint16_t));
-    } else if (!p->w) p->w = mem_new(param_size(p), sizeof(real));
+    bool kept = !p->w && keep_16bit && half && p->rank == 2 && sizeof(real) == sizeof(float);
+    if (kept) p->stored = t->type == GGML_F16 ? STORED_F16 : STORED_BF16;
+    if (outline) {
+        mem_free(name);
+        return;
+    }
+    if (!p->w) p->w = mem_new(param_size(p), kept ? sizeof(uint16_t) : sizeof(real));
     float *row = mem_new(l.columns, sizeof *row);
     for (size_t i = 0; i < l.rows; i++) {
         ggml_dequantize(t->type, t->data + i * (t->bytes / l.rows), row, l.columns);
@@ -117,6 +120,8 @@ void gguf_fill(const Gguf *g, const Model *m, Param *p, bool keep_16bit) {
     }
     mem_free(row), mem_free(name);
 }
+
+void gguf_fill(const Gguf *g, const Model *m, Param *p, bool keep_16bit) { fill(g, m, p, keep_16bit, false); }
 
 /* ---- RoPE's factors ---- */
 
@@ -313,13 +318,16 @@ static Stored held_as(const Gguf *g) {
     return type == GGML_F16 ? STORED_F16 : type == GGML_BF16 ? STORED_BF16 : STORED_REAL;
 }
 
-Model *gguf_load(const char *path, bool keep_16bit) {
+static Model *load(const char *path, bool keep_16bit, bool outline) {
     Gguf *g = gguf_open(path);
     Config c = read_config(g);
     Model *m = model_new(&c, path);
     m->read_as = held_as(g);
-    for (size_t i = 0; i < m->count; i++) gguf_fill(g, m, m->params[i], keep_16bit);
+    for (size_t i = 0; i < m->count; i++) fill(g, m, m->params[i], keep_16bit, outline);
     check_all_used(g, m);
     gguf_close(g);
     return m;
 }
+
+Model *gguf_load(const char *path, bool keep_16bit) { return load(path, keep_16bit, false); }
+Model *gguf_outline(const char *path, bool keep_16bit) { return load(path, keep_16bit, true); }

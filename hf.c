@@ -45,14 +45,16 @@ void check_finite(const char *file, const char *name, StType type, const unsigne
                   file, name, i);
 }
 
-static void load_param(Param *p, const StTensor *t, bool keep_16bit) {
+static void load_param(Param *p, const StTensor *t, bool keep_16bit, bool outline) {
     size_t n = param_size(p);
     if (t->type != ST_F32 && t->type != ST_F16 && t->type != ST_BF16)
         bad_input("%s: tensor %s is %s; weights are read as F32, F16 or BF16: save the model in one of these", t->file, t->name,
                   st_type_name(t->type));
+    bool half = keep_16bit && p->rank == 2 && t->type != ST_F32;
+    if (half) p->stored = t->type == ST_F16 ? STORED_F16 : STORED_BF16;
+    if (outline) return;
     check_finite(t->file, t->name, t->type, t->data, n);
-    if (keep_16bit && p->rank == 2 && t->type != ST_F32) {
-        p->stored = t->type == ST_F16 ? STORED_F16 : STORED_BF16;
+    if (half) {
         p->w = mem_new(n, sizeof(uint16_t));
         memcpy(p->w, t->data, n * sizeof(uint16_t));
         return;
@@ -80,7 +82,7 @@ static void check_tied_head(const StTensor *head, const StTensor *embedding, con
                   head->file, head->name, embedding->name, dir);
 }
 
-static void load_tensors(Model *m, const SafeTensors *s, const char *dir, bool keep_16bit) {
+static void load_tensors(Model *m, const SafeTensors *s, const char *dir, bool keep_16bit, bool outline) {
     const HfFamily *family = hf_family(&m->config);
     const StTensor *head = m->config.tied ? st_find(s, "lm_head.weight") : NULL;
     bool *used = mem_new(st_count(s), sizeof *used);
@@ -89,11 +91,11 @@ static void load_tensors(Model *m, const SafeTensors *s, const char *dir, bool k
         const StTensor *t = st_find(s, p->name);
         if (!t) bad_input("%s: tensor %s is missing, though config.json describes a model that has it", dir, p->name);
         check_shape(p, t, dir);
-        load_param(p, t, keep_16bit && sizeof(real) == sizeof(float));
+        load_param(p, t, keep_16bit && sizeof(real) == sizeof(float), outline);
         used[t - st_tensor(s, 0)] = true;
     }
     if (head) {
-        check_tied_head(head, st_find(s, m->tok->name), dir);
+        if (!outline) check_tied_head(head, st_find(s, m->tok->name), dir);
         used[head - st_tensor(s, 0)] = true;
     }
     for (size_t i = 0; i < st_count(s); i++) {
@@ -105,7 +107,7 @@ static void load_tensors(Model *m, const SafeTensors *s, const char *dir, bool k
     mem_free(used);
 }
 
-static Model *load_folder(const char *dir, bool keep_16bit) {
+static Model *load_folder(const char *dir, bool keep_16bit, bool outline) {
     Config config = config_load(dir);
     const HfFamily *family = hf_family(&config);
     SafeTensors *s = st_open(dir);
@@ -115,21 +117,24 @@ static Model *load_folder(const char *dir, bool keep_16bit) {
     char *where = os_join(dir, "config.json");
     Model *m = model_new(&config, where);
     mem_free(where);
-    load_tensors(m, s, dir, keep_16bit);
+    load_tensors(m, s, dir, keep_16bit, outline);
     const StTensor *embedding = st_find(s, m->tok->name);
     m->read_as = embedding->type == ST_F16 ? STORED_F16 : embedding->type == ST_BF16 ? STORED_BF16 : STORED_REAL;
     st_close(s);
     return m;
 }
 
-Model *model_load(const char *path, bool keep_16bit) {
+static Model *load(const char *path, bool keep_16bit, bool outline) {
     if (!os_exists(path)) bad_input("%s: no such model: expected a Hugging Face folder, a .gguf file, or a .bin file of llama2.c", path);
-    if (os_is_dir(path)) return load_folder(path, keep_16bit);
-    if (gguf_named(path)) return gguf_load(path, keep_16bit);
+    if (os_is_dir(path)) return load_folder(path, keep_16bit, outline);
+    if (gguf_named(path)) return outline ? gguf_outline(path, keep_16bit) : gguf_load(path, keep_16bit);
     if (!str_ends(path, ".bin"))
         bad_input("%s: a model is a folder (config.json, model.safetensors), a .gguf file, or a .bin file of llama2.c", path);
-    return llama2c_load(path);
+    return outline ? llama2c_outline(path) : llama2c_load(path);
 }
+
+Model *model_load(const char *path, bool keep_16bit) { return load(path, keep_16bit, false); }
+Model *model_outline(const char *path, bool keep_16bit) { return load(path, keep_16bit, true); }
 
 /* ---- saving ---- */
 

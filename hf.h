@@ -30,8 +30,10 @@ void check_finite(const char *file, const char *name, StType type, const unsigne
 Config config_of_json(const JsonDoc *doc);
 
 Model *llama2c_load(const char *path);
+Model *llama2c_outline(const char *path);
 /* A GGUF file of llama.cpp (gguf_model.c): quantised weights become f32, 16-bit ones stay so when keep_16bit. */
 Model *gguf_load(const char *path, bool keep_16bit);
+Model *gguf_outline(const char *path, bool keep_16bit);
 Config gguf_config(const char *path);
 
 #endif

@@ -100,7 +100,7 @@ static void read_weights(Reader *r, Model *m) {
         for (int k = 0; k < 2; k++) split_halves(m->blocks[i].qkv[k].w, c->head_dim);
 }
 
-Model *llama2c_load(const char *path) {
+static Model *load(const char *path, bool outline) {
     OsMap map = os_map(path);
     Config c = read_header(path, &map);
     uint64_t bytes = HEADER + 4 * floats_expected(&c);
@@ -110,10 +110,15 @@ Model *llama2c_load(const char *path) {
                   path, map.size, (unsigned long long)bytes, c.dim, c.ffn, c.layers, c.heads, c.kv_heads, c.vocab, c.tied ? "" : " untied",
                   c.ctx);
     Model *m = model_new(&c, path);
-    model_alloc_weights(m);
-    Reader r = {path, map.data + HEADER};
-    read_weights(&r, m);
-    assert(r.at == map.data + map.size);
+    if (!outline) {
+        Reader r = {path, map.data + HEADER};
+        model_alloc_weights(m);
+        read_weights(&r, m);
+        assert(r.at == map.data + map.size);
+    }
     os_unmap(&map);
     return m;
 }
+
+Model *llama2c_load(const char *path) { return load(path, false); }
+Model *llama2c_outline(const char *path) { return load(path, true); }

@@ -162,6 +162,7 @@ static int by_id(const void *a, const void *b, const void *context) {
 
 /* The matrix must be in `real`, so that rows of it can be replaced exactly. */
 static void widen(Param *p) {
+    if (!p->w) p->stored = STORED_REAL; /* an outline */
     if (p->stored == STORED_REAL) return;
     real *w = mem_new(param_size(p), sizeof *w);
     for (size_t i = 0; i < param_size(p); i++) w[i] = stored_value(p->w, p->stored, i);
@@ -182,7 +183,7 @@ static void train_rows(Model *m, TrainedRows *t, Param *of, const int32_t *ids, 
     }
     char *module = module_name(m, of);
     t->rows = adapter_param(m, str_format("base_model.model.%s.token_adapter.trainable_tokens_delta", module), 2, t->count, C);
-    for (size_t i = 0; i < t->count; i++) memcpy(t->base + i * C, (real *)of->w + (size_t)t->ids[i] * C, C * sizeof(real));
+    for (size_t i = 0; of->w && i < t->count; i++) memcpy(t->base + i * C, (real *)of->w + (size_t)t->ids[i] * C, C * sizeof(real));
     memcpy(t->rows->w, t->base, t->count * C * sizeof(real));
     mem_free(module);
 }
@@ -233,7 +234,7 @@ void adapter_refresh_rows(Model *m) {
 
 void adapter_refresh(Model *m) {
     Adapter *a = m->adapter;
-    if (!a) return;
+    if (!a || !m->tok->w) return; /* of an outline nothing is derived */
     for (size_t i = 0; i < a->count; i++)
         if (a->loras[i].magnitude && a->linears[i]->lora) {
             char *module = module_name(m, a->linears[i]->w);

@@ -20,6 +20,7 @@ static const Subcommand subcommands[] = {
     {"tokenizer", "train a byte-level BPE, encode, decode", cmd_tokenizer},
     {"pretrain", "train a new model on text", cmd_pretrain},
     {"train", "fine-tune a model on rows: all weights, or an adapter", cmd_train},
+    {"plan", "memory and time of a run of train before it starts", cmd_plan},
     {"generate", "sample text from a model", cmd_generate},
     {"chat", "talk with a model in the terminal", cmd_chat},
     {"eval", "loss and bits per byte of a text, or the score on a task", cmd_eval},

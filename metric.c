@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { REPORT_TOKENS = 2048 };
+enum { REPORT_TOKENS = 512 };         /* at a time: less than training had room for */
 
 Metric *metric_new(const char *name, const Examples *e, Tokenizer *tok) {
     static const char *const names[] = {"loss", "exact", "contains", "regex", "json"};
@@ -21,6 +21,11 @@ Metric *metric_new(const char *name, const Examples *e, Tokenizer *tok) {
     m->suite = (Suite){.rows = e->rows, .encoder = e->encoder, .tok = tok, .items = m->items, .count = e->count};
     score_check(&m->suite, &m->options);
     return m;
+}
+
+size_t metric_bytes(const Model *m, const Examples *e) {
+    size_t longest = e->longest + 16; /* the answer may be a little longer than the right one */
+    return suite_answer_bytes(m, longest < m->config.ctx ? longest : m->config.ctx, e->count);
 }
 
 double metric_measure(Metric *metric, const Model *m) {

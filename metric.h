@@ -14,6 +14,8 @@ typedef struct {
 /* --metric's name; NULL for "loss". */
 Metric *metric_new(const char *name, const Examples *e, Tokenizer *tok);
 /* The share of right answers. */
+/* Bytes that a measurement takes: keys and values of the answers that are written together. */
+size_t metric_bytes(const Model *m, const Examples *e);
 double metric_measure(Metric *metric, const Model *m);
 /* Loss, and with a metric (NULL: none) its score, of a test set on one result line and on one line of the run's log. */
 void metric_report(Metric *metric, const Model *m, const Examples *e, bool json, JsonWriter *log);

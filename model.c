@@ -219,6 +219,7 @@ void model_alloc_weights(Model *m) {
 void model_widen_trained(Model *m) {
     for (size_t i = 0; i < m->count; i++) {
         Param *p = m->params[i];
+        if (!p->w && !p->frozen) p->stored = STORED_REAL; /* an outline */
         if (p->frozen || p->stored == STORED_REAL) continue;
         real *w = mem_new(param_size(p), sizeof *w);
         for (size_t j = 0; j < param_size(p); j++) w[j] = stored_value(p->w, p->stored, j);

@@ -412,6 +412,37 @@ void os_remove_tree(const char *path) {
     if (sys_remove(path) != 0) work_failed("%s: cannot be removed: %s", path, strerror(errno));
 }
 
+uint64_t os_tree_bytes(const char *path) {
+    uint64_t bytes = 0;
+    PathKind kind = sys_kind(path, false, &bytes);
+    if (kind != PATH_FOLDER) return kind == PATH_FILE ? bytes : 0;
+    size_t count;
+    char **names = os_list(path, &count);
+    bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        char *child = os_join(path, names[i]);
+        bytes += os_tree_bytes(child);
+        mem_free(child), mem_free(names[i]);
+    }
+    mem_free(names);
+    return bytes;
+}
+
+void os_need_space(const char *path, uint64_t bytes, const char *what, const char *remedy) {
+    char *dir = str_copy(path);
+    while (!os_is_dir(dir)) { /* it, or the nearest folder above that is there */
+        char *parent = parent_of(dir);
+        bool top = !strcmp(parent, dir);
+        mem_free(dir);
+        dir = parent;
+        if (top) break;
+    }
+    uint64_t left = os_fault("space") ? 0 : sys_disk_free(dir);
+    mem_free(dir);
+    if (left < bytes)
+        bad_input("%s: %s takes %.1f MB, and %.1f MB are free on that disk: %s", path, what, (double)bytes / 1e6, (double)left / 1e6, remedy);
+}
+
 struct OsLock {
     intptr_t handle;
     char *path;

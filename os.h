@@ -18,6 +18,8 @@ bool os_is_terminal(int fd);
 int os_terminal_columns(void);            /* 80 when unknown */
 size_t os_peak_memory(void);              /* peak resident bytes of this process; 0 when unknown */
 int os_cpu_count(void);
+/* Bytes of memory that this process may have: the machine's, or less where a container or ulimit sets a limit; 0 when unknown. */
+uint64_t os_memory(void);
 
 /* ---- reading ---- */
 typedef struct {
@@ -66,6 +68,11 @@ void out_flush(void);
 void os_make_dir(const char *path);       /* with its parents; an existing one is fine */
 void os_rename(const char *from, const char *to);   /* replaces; then fsyncs the folder */
 void os_sync_dir(const char *path);
+/* Bytes of the files in a folder and below, or of one file; 0 when nothing is there. */
+uint64_t os_tree_bytes(const char *path);
+/* bad_input when the disk that holds path, or will, has not so many bytes free; `what` begins the message ("a checkpoint of step 7"),
+ * `remedy` ends it. */
+void os_need_space(const char *path, uint64_t bytes, const char *what, const char *remedy);
 void os_remove_tree(const char *path);    /* missing is fine */
 
 /* Refuses with bad_input when another process holds it; released when the process ends, however it ends. */
@@ -84,7 +91,7 @@ extern volatile sig_atomic_t os_interrupted;
 void os_catch_interrupts(void);
 
 /* For the tests of failing disks and memory: the environment variable FINETUNE_FAIL=write:N (or alloc:N,
- * sync:N, rename:N) lets the N-th such call fail, counting from 1; and kill:N ends the process at the N-th
+ * sync:N, rename:N, space:N) lets the N-th such call fail, counting from 1; and kill:N ends the process at the N-th
  * write, sync or rename as a power cut would. */
 bool os_fault(const char *kind);
 

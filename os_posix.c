@@ -10,6 +10,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +22,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -74,6 +78,11 @@ int sys_each(const char *dir, void (*each)(void *context, const char *name), voi
     closedir(d);
     errno = reason;
     return reason ? -1 : 0;
+}
+
+uint64_t sys_disk_free(const char *dir) {
+    struct statvfs s;
+    return statvfs(dir, &s) == 0 ? (uint64_t)s.f_bavail * s.f_frsize : UINT64_MAX;
 }
 
 const void *sys_map(const char *path, uint64_t size) {
@@ -135,8 +144,14 @@ int sys_run(const char *path, char *const *argv, const char *to) {
 int sys_pid(void) { return (int)getpid(); }
 void sys_exit_now(int code) { _exit(code); }
 
-/* A reader that has gone away shows as a failed write and not as a silent end. */
-void os_begin(void) { signal(SIGPIPE, SIG_IGN); }
+/* A reader that has gone away shows as a failed write and not as a silent end. What is freed goes back to the system: left to itself glibc keeps
+ * ever larger blocks, and a run's peak would depend on what was read before it. */
+void os_begin(void) {
+    signal(SIGPIPE, SIG_IGN);
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, 1 << 18);
+#endif
+}
 
 double os_seconds(void) {
     struct timespec t;
@@ -166,6 +181,32 @@ size_t os_peak_memory(void) {
 #else
     return (size_t)usage.ru_maxrss * 1024;
 #endif
+}
+
+/* The number in a file of one line; `most` when there is none ("max"), or no file. */
+static uint64_t limit_in(const char *path, uint64_t most) {
+    char line[64];
+    FILE *f = fopen(path, "r");
+    bool read = f && fgets(line, sizeof line, f) && *line >= '0' && *line <= '9';
+    if (f) fclose(f);
+    uint64_t limit = read ? strtoull(line, NULL, 10) : most;
+    return limit < most ? limit : most;
+}
+
+uint64_t os_memory(void) {
+    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    uint64_t bytes = pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : UINT64_MAX;
+    static const int limits[] = {
+#ifdef RLIMIT_AS
+        RLIMIT_AS, /* not everywhere */
+#endif
+        RLIMIT_DATA};
+    struct rlimit limit;
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
+        if (getrlimit(limits[i], &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < bytes) bytes = limit.rlim_cur;
+    bytes = limit_in("/sys/fs/cgroup/memory.max", bytes); /* a container's, of either kind */
+    bytes = limit_in("/sys/fs/cgroup/memory/memory.limit_in_bytes", bytes);
+    return bytes == UINT64_MAX ? 0 : bytes;
 }
 
 int os_cpu_count(void) {

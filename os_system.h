@@ -24,6 +24,7 @@ int sys_rename(const char *from, const char *to);
 int sys_make_dir(const char *path);
 int sys_remove(const char *path);                          /* a file, or an empty folder */
 int sys_sync_dir(const char *path);
+uint64_t sys_disk_free(const char *dir);                   /* bytes free to this user; UINT64_MAX when unknown */
 /* Calls each(context, name) for every entry of a folder. */
 int sys_each(const char *dir, void (*each)(void *context, const char *name), void *context);
 

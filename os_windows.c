@@ -196,6 +196,19 @@ size_t os_peak_memory(void) {
     return GetProcessMemoryInfo(GetCurrentProcess(), &counters, sizeof counters) ? counters.PeakWorkingSetSize : 0;
 }
 
+uint64_t os_memory(void) {
+    MEMORYSTATUSEX status = {.dwLength = sizeof status};
+    return GlobalMemoryStatusEx(&status) ? status.ullTotalPhys : 0;
+}
+
+uint64_t sys_disk_free(const char *dir) {
+    wchar_t *w = wide(dir);
+    ULARGE_INTEGER bytes;
+    BOOL known = GetDiskFreeSpaceExW(w, &bytes, NULL, NULL);
+    mem_free(w);
+    return known ? bytes.QuadPart : UINT64_MAX;
+}
+
 int os_cpu_count(void) {
     SYSTEM_INFO info;
     GetSystemInfo(&info);

@@ -127,3 +127,14 @@ RemedyInputs remedies_open(Remedies *r, RemedyFlags *f, const Command *c, const 
     if (f->kl_base > 0) r->teacher = m->adapter ? m : model_load(flags->model, true);
     return in;
 }
+
+size_t remedies_outline(Remedies *r, const RemedyFlags *f, const ModelFlags *flags, Model *m) {
+    size_t bytes = 0;
+    if (f->kl_base > 0) r->kl = f->kl_base, r->teacher = m->adapter ? m : model_outline(flags->model, true);
+    for (size_t i = 0; i < m->count; i++) {
+        const Param *p = m->params[i];
+        if ((f->ewc || f->l2_sp > 0) && !p->frozen && (!p->adapter || flags->adapter)) bytes += param_size(p) * sizeof(real);
+        if (f->ewc && !p->adapter) bytes += param_size(p) * sizeof(real);
+    }
+    return bytes;
+}

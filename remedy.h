@@ -35,6 +35,8 @@ typedef struct {
  * source: how rows are read. */
 RemedyInputs remedies_open(Remedies *r, RemedyFlags *f, const Command *c, const ModelFlags *flags, Model *m, Tokenizer *tok, size_t ctx, LossKind loss,
                            const char *template_name, const char *system, uint32_t seed);
+/* For a plan, of an outline: the teacher as an outline, no files; returns the bytes of anchor and Fisher information. */
+size_t remedies_outline(Remedies *r, const RemedyFlags *f, const ModelFlags *flags, Model *m);
 /* self-replay.jsonl: rows of input_ids. */
 void remedies_save(const RemedyInputs *in, const char *out);
 

@@ -115,6 +115,32 @@ void run_close(Run *r) {
     mem_free(r->out), mem_free(r);
 }
 
+/* ---- room on the disk ---- */
+
+enum { SMALL_FILES = 1 << 16, A_TENSOR = 256 };   /* bytes: configs and state; a tensor's entry in a header */
+
+uint64_t published_bytes(const Model *m, Stored as) {
+    uint64_t bytes = SMALL_FILES;
+    for (size_t i = 0; i < m->count; i++) {
+        const Param *p = m->params[i];
+        if (!m->adapter || p->adapter) bytes += A_TENSOR + param_size(p) * (m->adapter || as == STORED_REAL ? 4 : 2);
+    }
+    return bytes;
+}
+
+uint64_t checkpoint_bytes(const Model *m) {
+    uint64_t bytes = published_bytes(m, STORED_REAL);
+    for (size_t i = 0; i < m->count; i++)
+        if (!m->params[i]->frozen) bytes += 2 * (A_TENSOR + 4 * param_size(m->params[i]));
+    return bytes;
+}
+
+void run_need_space(const char *out, const Model *m, Stored as, size_t saves) {
+    enum { MOST = 4 };                /* the last two and the best are kept while the next is written */
+    uint64_t bytes = checkpoint_bytes(m) * (saves < MOST ? saves : MOST) + published_bytes(m, as), there = os_tree_bytes(out);
+    if (bytes > there) os_need_space(out, bytes - there, "what this run writes", "make room, or name an --out on another disk");
+}
+
 /* ---- saving a checkpoint ---- */
 
 char *checkpoint_path(const Run *r, size_t step) { return str_format("%s/checkpoints/step-%08zu", r->out, step); }

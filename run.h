@@ -48,6 +48,12 @@ void run_log(Run *r, JsonWriter *line);
 void run_timing(Run *r, JsonWriter *line);
 void run_close(Run *r);
 
+/* Bytes of one checkpoint, and of what OUT holds at the end. */
+uint64_t checkpoint_bytes(const Model *m);
+uint64_t published_bytes(const Model *m, Stored as);
+/* bad_input, before anything is written, when a run that saves so often has no room in OUT; what an old run there takes counts as room. */
+void run_need_space(const char *out, const Model *m, Stored as, size_t saves);
+
 /* Weights, moments and state of `step`; afterwards all but the last two and the best are removed. */
 void checkpoint_save(Run *r, const Model *m, const State *s);
 /* The newest checkpoint that verifies, into the model (weights, and moments when it has them) and *s; log.jsonl is cut back to it.

@@ -164,6 +164,13 @@ static void write_group(Group *g, const Model *m) {
     }
 }
 
+size_t suite_answer_bytes(const Model *m, size_t longest, size_t rows) {
+    enum { DECODED = 256 };           /* tokens of a pass: decode.c */
+    size_t n = rows < TOGETHER ? rows : TOGETHER, each = cache_bytes(m, longest), all = each * n;
+    if (all > CACHE_BYTES) all = each > CACHE_BYTES ? each : CACHE_BYTES;
+    return all + pass_bytes(m, DECODED, false, false) + n * m->config.vocab * sizeof(real);
+}
+
 void suite_answer(Suite *s, const Model *m, const GenerateOptions *o, Tick *t, void (*take)(void *context, const Answer *a), void *context) {
     Group *g = mem_new(1, sizeof *g);
     TokenRow ids = {0};

@@ -65,5 +65,7 @@ typedef struct {
 /* The answers in the order of the items, one call of `take` each; the rows may be read in it. sample: greedy is {.repetition_penalty = 1,
  * .top_p = 1}; item i draws with the indices i·2^32 on. stops: beside line_ends, until which an answer goes. */
 void suite_answer(Suite *s, const Model *m, const GenerateOptions *o, Tick *tick, void (*take)(void *context, const Answer *a), void *context);
+/* Bytes that this takes when no prompt with its answer has more than `longest` tokens. */
+size_t suite_answer_bytes(const Model *m, size_t longest, size_t rows);
 
 #endif

@@ -39,8 +39,7 @@ static size_t parse_interval(const char *text, double *seconds) {
     return unit ? 0 : (size_t)x;
 }
 
-/* Tokens of the longest sample. */
-static size_t longest(const Training *t) {
+size_t training_longest(const Training *t) {
     const Source *replay = &t->remedies.replay;
     return replay->samples && replay->longest > t->source.longest ? replay->longest : t->source.longest;
 }
@@ -68,28 +67,26 @@ void training_settings(Training *t, TrainFlags *f) {
     if (!t->save_every) t->save_every = f->eval_every;
     t->eval_every = f->eval_every, t->stop_at = f->stop_at;
     t->seed = (uint32_t)f->common.seed;
-    if (!t->micro_batch) t->micro_batch = longest(t) < TRAIN_TOKENS ? TRAIN_TOKENS / longest(t) : 1;
+    if (!t->micro_batch) t->micro_batch = training_longest(t) < TRAIN_TOKENS ? TRAIN_TOKENS / training_longest(t) : 1;
     if (t->micro_batch > batch) t->micro_batch = batch;
+    t->tokens = training_most_tokens(t);
 }
 
-static size_t pass_tokens(const Training *t) { return t->micro_batch * longest(t); }
+size_t training_tokens(const Training *t) { return t->tokens ? t->tokens : t->micro_batch * training_longest(t); }
 
-static size_t weight_bytes(const Model *m) {
-    size_t bytes = 0;
-    for (size_t i = 0; i < m->count; i++) bytes += param_size(m->params[i]) * (m->params[i]->stored == STORED_REAL ? sizeof(real) : 2);
-    return bytes;
-}
-
-size_t training_bytes(const Training *t) {
-    const Remedies *r = &t->remedies;
-    size_t bytes = weight_bytes(t->model) + pass_bytes(t->model, pass_tokens(t), true, t->recompute);
-    for (size_t i = 0; i < t->model->count; i++) {
-        const Param *p = t->model->params[i];
-        if (!p->frozen) bytes += param_size(p) * (3 * sizeof(real) + (p->rank == 1 ? sizeof(double) : 0));
+size_t training_most_tokens(const Training *t) {
+    enum { PATIENCE = 1 << 24 };      /* samples */
+    const Source *s = &t->source;
+    size_t most = training_longest(t), sum = 0, steps = t->optim.steps;
+    if (t->remedies.replay.samples || !s->length || !steps || steps > PATIENCE / t->batch) return 0;
+    Order order = order_new(s->samples, t->seed, t->shuffle);
+    for (uint64_t i = 0; i < (uint64_t)steps * t->batch && i < t->end; i++) {
+        if (i % t->batch % t->micro_batch == 0) sum = 0;
+        sum += s->length(s->self, order_sample(&order, i));
+        if (sum > most) most = sum;
     }
-    if (r->teacher) bytes += pass_bytes(r->teacher, pass_tokens(t), false, false) + teacher_bytes(t->model, pass_tokens(t));
-    if (r->teacher && r->teacher != t->model) bytes += weight_bytes(r->teacher);
-    return bytes + (r->penalty ? penalty_bytes(r->penalty) : 0);
+    order_free(&order);
+    return most;
 }
 
 /* ---- one update ---- */
@@ -97,8 +94,8 @@ size_t training_bytes(const Training *t) {
 Loop loop_begin(Training *t) {
     Loop l = {.t = t};
     Remedies *r = &t->remedies;
-    l.pass = pass_new(t->model, pass_tokens(t), true, t->recompute);
-    if (r->teacher) l.teacher = pass_new(r->teacher, pass_tokens(t), false, false);
+    l.pass = pass_new(t->model, training_tokens(t), true, t->recompute);
+    if (r->teacher) l.teacher = pass_new(r->teacher, training_tokens(t), false, false);
     l.order = order_new(t->source.samples, t->seed, t->shuffle);
     if (r->replay.samples) l.replayed = order_new(r->replay.samples, t->seed + 1, t->shuffle);
     l.first_segment = mem_new(t->batch + 1, sizeof *l.first_segment);
@@ -182,6 +179,19 @@ static _Noreturn void stop_non_finite(const Training *t, size_t step, double los
 void training_check_out(const TrainFlags *f, const char *out) {
     if (os_exists(out) && !f->resume && !f->force && !f->dry_run)
         bad_input("%s exists: name another --out, add --resume to go on with it, or --force to replace it", out);
+}
+
+void training_check_space(const Training *t, const char *out) {
+    size_t every = t->eval_every < t->save_every ? t->eval_every : t->save_every, steps = t->optim.steps;
+    run_need_space(out, t->model, t->saved_as, t->save_seconds > 0 ? steps : (steps + every - 1) / every);
+}
+
+/* The checkpoint that is about to be written, and what is published from it; the earlier ones stay as they are. */
+static void check_space(const Training *t, const Run *run, size_t step, bool publish) {
+    char *what = str_format("the checkpoint of step %zu", step);
+    os_need_space(run->out, checkpoint_bytes(t->model) + (publish ? published_bytes(t->model, t->saved_as) : 0), what,
+                  "make room, then go on with --resume; earlier checkpoints are whole");
+    mem_free(what);
 }
 
 void training_result(const TrainFlags *f, const char *out) {
@@ -323,6 +333,7 @@ int training_run(Training *t, Run *run, int argc, char **argv) {
         stop = os_interrupted || s.step == t->stop_at;
         bool due = t->save_seconds > 0 && os_seconds() - last_save >= t->save_seconds;
         if (best || over || stop || due || s.step % t->save_every == 0) {
+            check_space(t, run, s.step, best);
             checkpoint_save(run, t->model, &s);
             saved = s.step, last_save = os_seconds();
         }

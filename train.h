@@ -36,6 +36,7 @@ typedef struct {
     size_t patience;                  /* evaluations without a better one before it stops; 0: to the end */
     OptimOptions optim;
     size_t batch, micro_batch;        /* samples; micro_batch 0: as many as TRAIN_TOKENS allows */
+    size_t tokens;                    /* of the largest micro-batch; 0: not known, as many as its samples may have */
     uint64_t end;                     /* samples of all epochs: the last batch may be short */
     size_t eval_every, save_every, stop_at;   /* steps; stop_at 0: run to the end */
     double save_seconds;              /* a checkpoint also after so many seconds since the last one; 0: never for that */
@@ -45,6 +46,10 @@ typedef struct {
     uint32_t seed;
     size_t kept;                      /* set by training_run: the step that OUT holds */
     Remedies remedies;
+    /* for plan.h: mean tokens of a sample and the share of them that is learned (0: the longest, and all); bytes that `measure` takes;
+     * and bytes of what a mere plan did not make */
+    double mean, learned;
+    size_t measuring, beside;
 } Training;
 
 /* Flags that every training command has; set the defaults before. */
@@ -74,8 +79,8 @@ typedef struct {
     {"--clip", FLAG_REAL, DEFINING, &(o).clip, 0, 1e9, "X", "largest gradient norm; 0: no clipping", false}, \
     {"--order", FLAG_TEXT, DEFINING, &(o).order, 0, 0, "NAME", "of the samples: shuffle or file", false}, \
     {"--eval-every", FLAG_SIZE, DEFINING, &(o).eval_every, 0, 1e9, "N", "steps between evaluations; 0: a tenth of all steps", false}, \
-    {"--save-every", FLAG_TEXT, EXECUTION, &(o).save_every, 0, 0, "N|10m", "steps between checkpoints; 90s, 10m, 2h: also when so long has passed; 0: at evaluations", \
-        false}, \
+    {"--save-every", FLAG_TEXT, EXECUTION, &(o).save_every, 0, 0, "N|10m", \
+        "steps between checkpoints, else at evaluations; 90s, 10m, 2h: also whenever so long has passed", false}, \
     {"--recompute", FLAG_SWITCH, EXECUTION, &(o).recompute, 0, 0, NULL, "keep layer inputs only: less memory, more time, the same bits", false}, \
     {"--resume", FLAG_SWITCH, EXECUTION, &(o).resume, 0, 0, NULL, "go on from the newest checkpoint in --out", false}, \
     {"--stop-at", FLAG_SIZE, EXECUTION, &(o).stop_at, 0, 1e9, "STEP", "save and leave after that update, as Ctrl-C does; 0: never", false}, \
@@ -91,10 +96,15 @@ void training_minutes(Training *t, TrainFlags *f, const char *out);
 void training_find_lr(Training *t, const TrainFlags *f);
 /* Refuses a folder that exists before anything is computed. */
 void training_check_out(const TrainFlags *f, const char *out);
+/* Refuses a disk without room for the run, before anything is written. */
+void training_check_space(const Training *t, const char *out);
 /* The result line of a run that is done: its folder and the folder's hash. */
 void training_result(const TrainFlags *f, const char *out);
-/* Bytes of weights, gradients, moments and activations. */
-size_t training_bytes(const Training *t);
+/* Tokens that a pass has room for; those of the longest sample. */
+size_t training_tokens(const Training *t);
+size_t training_longest(const Training *t);
+/* What training_settings puts into t->tokens: walks all batches of the run. */
+size_t training_most_tokens(const Training *t);
 /* Trains into the run's folder from its newest checkpoint or from the start; publishes the best model. Returns the exit code. */
 int training_run(Training *t, Run *run, int argc, char **argv);
 

@@ -9,6 +9,20 @@
 
 /* ---- --minutes ---- */
 
+/* An update that leaves the weights as they are: it writes over the gradient in their place. */
+static void update_nothing(Model *m, const OptimOptions *o, size_t k, double norm) {
+    void **kept = mem_new(m->count, sizeof *kept);
+    for (size_t i = 0; i < m->count; i++) {
+        Param *p = m->params[i];
+        kept[i] = p->w;
+        if (p->m) p->w = p->g;
+    }
+    optim_update(m, o, k, norm);
+    for (size_t i = 0; i < m->count; i++) m->params[i]->w = kept[i];
+    mem_free(kept);
+    adapter_refresh(m);
+}
+
 /* How many steps fit into the minutes. */
 static size_t time_steps(Training *t, double minutes) {
     enum { TRIALS = 10 };
@@ -17,28 +31,17 @@ static size_t time_steps(Training *t, double minutes) {
     OptimOptions o = t->optim;
     double weight, started = 0;
     o.steps = TRIALS, o.warmup = 0;
-    real **kept = mem_new(m->count, sizeof *kept);
-    for (size_t i = 0; i < m->count; i++) {
-        size_t n = param_size(m->params[i]);
-        if (!m->params[i]->m) continue;
-        kept[i] = mem_new(n, sizeof(real));
-        memcpy(kept[i], m->params[i]->w, n * sizeof(real));
-    }
     for (size_t k = 0; k <= TRIALS; k++) { /* the first one touches the memory and is not timed */
         if (k == 1) started = os_seconds();
         loop_gradients(&l, k, &weight);
-        optim_update(m, &o, k, optim_grad_norm(m));
+        update_nothing(m, &o, k, optim_grad_norm(m));
     }
     double seconds = (os_seconds() - started) / TRIALS;
     for (size_t i = 0; i < m->count; i++) {
         Param *p = m->params[i];
         if (!p->m) continue;
-        memcpy(p->w, kept[i], param_size(p) * sizeof(real));
         memset(p->m, 0, param_size(p) * sizeof(real)), memset(p->v, 0, param_size(p) * sizeof(real));
-        mem_free(kept[i]);
     }
-    mem_free(kept);
-    adapter_refresh(m);
     loop_end(&l);
     size_t steps = (size_t)(minutes * 60 / seconds);
     return steps ? steps : 1;
@@ -86,7 +89,7 @@ static void print_rate(double lr, double loss, double train_loss, bool json) {
 void training_find_lr(Training *t, const TrainFlags *f) {
     Source probe = t->held.samples ? t->held : t->source;
     if (probe.samples > PROBE) probe.samples = PROBE;
-    t->end = UINT64_MAX;
+    t->end = UINT64_MAX, t->tokens = 0;
     Loop l = loop_begin(t);
     OptimOptions o = t->optim;
     o.schedule = SCHEDULE_CONSTANT, o.warmup = 0;

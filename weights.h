@@ -58,6 +58,8 @@ void st_tensors_hash(const char *path, char hex[65]);
 char *model_locate(const char *name);
 /* path: a Hugging Face folder, or a llama2.c .bin file. All weights loaded; 16-bit tensors stay 16-bit when keep_16bit. */
 Model *model_load(const char *path, bool keep_16bit);
+/* The same without weights: every Param with its shape and type, w NULL. For plans: nothing of it can be computed. */
+Model *model_outline(const char *path, bool keep_16bit);
 Config config_load(const char *dir);
 /* Every weight rounded to f16 or bf16, and saved so from now on; matrices are held so too. bad_input when one is too large for f16. */
 void model_store(Model *m, Stored as);

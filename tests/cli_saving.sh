@@ -56,4 +56,29 @@ printf '{"save-every": 20, "steps": 1}\n' >config.json
 # shellcheck disable=SC2086
 works "a number in a config file" "$finetune" pretrain $shape --config config.json --out numbered
 
+# ---- disks without room -----------------------------------------------------------------------------------------------
+# FINETUNE_FAIL=space:N: the N-th look at the disk finds nothing free. The first is before the run, then one before each checkpoint.
+# shellcheck disable=SC2086
+works "a whole run" "$finetune" pretrain $shape --steps 6 --eval-every 2 --out whole
+before=$(state)
+export FINETUNE_FAIL=space:1
+# shellcheck disable=SC2086
+refused "make room, or name an --out on another disk" pretrain $shape --steps 6 --eval-every 2 --out new
+refused "what this run writes takes" train --model base --data rows.jsonl --valid 0 --steps 1 --out new --lora
+unset FINETUNE_FAIL
+for n in 2 3 4; do
+    rm -rf full
+    # shellcheck disable=SC2086
+    FINETUNE_FAIL=space:$n failing 2 "the checkpoint of step $((2 * n - 2)) takes" "$finetune" pretrain $shape --steps 6 --eval-every 2 --out full
+    ok "space:$n: says how to go on" grep -q 'make room, then go on with --resume' .err
+    ok "space:$n: the checkpoints before it stay" [ "$(ls full/checkpoints | wc -l)" -eq $((n - 2)) ]
+    # shellcheck disable=SC2086
+    works "space:$n: goes on" "$finetune" pretrain $shape --steps 6 --eval-every 2 --out full --resume
+    ok "space:$n: to the same bits" [ "$(hash full)" = "$(hash whole)" ]
+done
+works "an adapter" "$finetune" train --model base --data rows.jsonl --valid 0 --steps 1 --out adapter --lora
+FINETUNE_FAIL=space:1 failing 2 "the merged model takes" "$finetune" merge --model base --adapter adapter --out merged
+FINETUNE_FAIL=space:1 failing 2 "the model takes" "$finetune" export --model base --gguf F16 --out base.gguf
+ok "neither wrote anything" [ ! -e merged -a ! -e merged.tmp-merge -a ! -e base.gguf ]
+
 finish

@@ -25,7 +25,7 @@ pretokenize.h tokenizer.h tokenizer_parts.h tokenizer.c
 weights.h hf.h gguf_model.h cli.h opening.h dataset.h jinja.h rows.h overlap.h chat.h chat_parts.h chat.c examples.h eval.h sample.h
 fisher.h material.h
 suite.h likelihood.h score.h metric.h
-run.h peft.h train.h train_parts.h
+run.h peft.h train.h train_parts.h plan.h
 remedy.h
 forget.h measure.h outcome.h trainer.h relearn.h sweep.h sweep_parts.h svg.h report.h
 tinystories/tinystories.h tinystories/world.h
