@@ -73,7 +73,7 @@ cat > sweep.json <<END
              {"name": "l2-sp", "flags": {"l2-sp": 0.01}, "rates": [1e-3, 2e-3]}]}
 END
 quiet "$finetune" forget --sweep sweep.json --out frontier > /dev/null
-awk -F, 'NR == 1 { printf "%-8s %6s %6s %11s %11s %8s   %s\n", "", "rate", "step", "new tokens", "all tokens", "learned", "forgotten"; next } {
+awk -F, 'NR == 1 { printf "%-8s %6s %6s %11s %11s %8s   %s\n", "", "rate", "step", "new tokens", "all tokens", "learned", "forgotten of reading and form"; next } {
     forgotten = sprintf("%+.3f [%+.3f, %+.3f]%s", $16, $17, $18, $6 == "yes" ? "  chosen" : "")
     if ($5 == "yes") printf "%-8s %6s %6s %11s %11s %8.3f   %s\n", $1, $2, $7, $9, $10, $13, forgotten
     else printf "%-8s %6s %6s\n", $1, $2, "not reached"
