@@ -98,6 +98,39 @@ def sweep(base, task):
     with open(task + "/frontier.csv") as f: return list(csv.DictReader(f))
 
 
+# ---- part of the way: merge --scale between the base and a run at its end ----
+
+def scores(base, task, model, half):
+    """Learned, forgotten with its interval, in bits a byte."""
+    run("forget", "--base", base, "--texts", "new=%s.txt,old=stories.txt" % task, "--half", half, "--kl-tokens", 1, "--out", "part", "--force", model)
+    with open("part/forget.csv") as f: new, old = csv.DictReader(f)
+    return -float(new["change"]), [float(old["change" + k]) for k in ("", "_low", "_high")]
+
+
+def between(base, task):
+    """Four trials: for each rate the least of 32nds of the way whose select half reaches tau; of them the one that forgets least on the select half."""
+    best = None
+    for rate in [3e-4, 1e-3, 3e-3, 1e-2]:
+        tuned, low, high = "%s-whole-%g" % (task, rate), 0, 32
+        if not os.path.exists(tuned):
+            run("train", "--model", base, "--data", task + ".jsonl", "--valid", 0, "--steps", STEPS, "--lr", rate, "--batch", 4, "--schedule", "constant", "--warmup", 5, "--out", tuned)
+        def at(scale):
+            run("merge", "--model", base, "--tuned", tuned, "--scale", scale / 32, "--out", "between", "--force")
+            return scores(base, task, "between", "select")
+        if scores(base, task, tuned, "select")[0] < TAU[task]: continue
+        while high - low > 1:
+            middle = (low + high) // 2
+            if at(middle)[0] >= TAU[task]: high = middle
+            else: low = middle
+        learned, lost = at(high)
+        check(learned >= TAU[task], task, "between", rate, high)
+        if not best or lost[0] < best[0]: best = lost[0], rate, high, scores(base, task, "between", "report")
+    if best:
+        _, rate, scale, (learned, (lost, a, b)) = best
+        print("| interpolation | rate %s, %d steps, scale %.3g | %d | | | %.2f | %+.3f [%+.3f, %+.3f] |" % (number(rate), STEPS, scale / 32, STEPS, learned, lost, a, b))
+    else: print("| interpolation | | not reached | | | | |")
+
+
 # ---- the table ----
 
 def number(x): return "%.3g" % float(x)
@@ -129,6 +162,7 @@ def table(base, task):
         chosen = [r for r in cells if r["method"] == m["name"] and r["chosen"] == "yes"]
         if chosen: line(m["name"], chosen[0])
         else: print("| %s | | not reached | | | | |" % m["name"])
+    if not wanted or "interpolation" in wanted: between(base, task)
     for r, curve in zip(cells, curves):
         if r["method"] == "full":
             print("full tuning at rate %s, after all %d steps: learned %.2f, forgotten %+.3f" % (number(r["rate"]), STEPS, curve[-1]["reported"], curve[-1]["forgetting"]))
