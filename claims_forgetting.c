@@ -360,12 +360,16 @@ static void picture_add(Picture *p, char *name, const Matched *m, size_t seeds) 
     p->x[i] = reached ? m->forgetting.value : none, p->low[i] = reached ? m->forgetting.low : none, p->high[i] = reached ? m->forgetting.high : none;
 }
 
-static void picture_draw(Lab *l, const Picture *p) {
+/* false: no method reached it, and there is nothing to draw. */
+static bool picture_draw(Lab *l, const Picture *p) {
+    double low, high;
     Series series = {.x = p->x, .x_low = p->low, .x_high = p->high, .count = p->count, .dots = true};
     l->picture.len = 0;
+    if (!series_range(&series, 1, true, &low, &high)) return false;
     page_picture(&l->picture, &(Forest){.id = "forgotten", .title = "Forgotten at matched learning", .desc = "Mean drop of four skills, with 95 % intervals.",
                                         .x_name = "mean drop of the four skills where the new task is at 0.90", .rows = (const char *const *)p->names,
                                         .row_count = p->count, .series = &series, .count = 1});
+    return true;
 }
 
 void claim_matched(Lab *l, Buf *page) {
@@ -399,21 +403,21 @@ void claim_matched(Lab *l, Buf *page) {
                 TRIALS);
             buf_format(page, "| method | chosen | reached | %s | against all weights |\n|---|---|--:|--:|--:|--:|--:|--:|--:|--:|\n", columns);
         }
-        buf_format(page, "| %s | ", remedies[k].name), put_number(page, m.rate);
-        if (remedies[k].strengths) {
+        buf_format(page, "| %s | ", remedies[k].name);
+        if (m.missed < l->seeds) put_number(page, m.rate);
+        if (m.missed < l->seeds && remedies[k].strengths) {
             const char *name = remedies[k].strengths + 1;
             buf_format(page, ", %.*s ", (int)strcspn(name, "\""), name), put_number(page, m.strength);
         }
         buf_format(page, " | %zu of %d | ", reached, TRIALS), put_matched(page, l, &m), buf_str(page, " | ");
-        if (k && m.missed < l->seeds) {
+        if (k && m.missed < l->seeds && plain.missed < l->seeds) {
             Interval d = difference(plain.forgetting, m.forgetting);
             page_interval(page, d, 3, true), buf_format(page, " (%s)", verdict(d));
         }
         buf_str(page, " |\n");
         if (k) picture_add(&picture, str_copy(remedies[k].name), &m, l->seeds), mem_free(r);
     }
-    picture_draw(l, &picture);
-    buf_str(page, "\n![Forgotten at matched learning](claims.svg)\n");
+    if (picture_draw(l, &picture)) buf_str(page, "\n![Forgotten at matched learning](claims.svg)\n");
     for (size_t i = 0; i < picture.count; i++) mem_free(picture.names[i]);
     if (l->seeds > 1) buf_str(page, "\nChosen and reached are those of the last and of the first seed: each seed has its own choice.\n");
     mem_free(full), mem_free(rows), mem_free(earlier), mem_free(fisher);
@@ -455,10 +459,12 @@ void claim_lora(Lab *l, Buf *page) {
     }
     const Json **a = remedy_cell(l, FULL, rows, earlier, fisher), **b = remedy_cell(l, LORA, rows, earlier, fisher);
     Matched x = matched_over(l, a, TRIALS), y = matched_over(l, b, TRIALS);
-    buf_str(page, "\nAt matched learning, from the table of remedies below: all weights forget "), page_interval(page, x.forgetting, 3, true),
-        buf_str(page, ", LoRA ");
-    page_interval(page, y.forgetting, 3, true);
-    Interval d = difference(x.forgetting, y.forgetting);
-    buf_str(page, "; LoRA against all weights "), page_interval(page, d, 3, true), buf_format(page, " (%s).\n", verdict(d));
+    if (x.missed == l->seeds || y.missed == l->seeds) buf_str(page, "\nAt matched learning they cannot be compared: one of them never reaches it (below).\n");
+    else {
+        Interval d = difference(x.forgetting, y.forgetting);
+        buf_str(page, "\nAt matched learning, from the table of remedies below: all weights forget "), page_interval(page, x.forgetting, 3, true);
+        buf_str(page, ", LoRA "), page_interval(page, y.forgetting, 3, true), buf_str(page, "; LoRA against all weights ");
+        page_interval(page, d, 3, true), buf_format(page, " (%s).\n", verdict(d));
+    }
     mem_free(full), mem_free(a), mem_free(b), mem_free(rows), mem_free(earlier), mem_free(fisher);
 }
