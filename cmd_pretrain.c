@@ -159,12 +159,13 @@ static int pretrain(Options *o, const Command *c, int argc, char **argv) {
     training_settings(&t, &o->train);
     Memory memory = plan_memory(&t);
     plan_refuse(&t, NULL, &memory, os_memory());
+    double seconds = o->train.resume ? 0 : plan_step_seconds(&t, 0.05); /* while there is room */
     model_alloc_weights(m);
     model_alloc_training(m, true);
     model_init(m, (uint32_t)o->train.common.seed);
     training_minutes(&t, &o->train, o->out);
     print_plan(o, c, &in, &t);
-    plan_print(&t, &memory, o->train.resume ? 0 : plan_step_seconds(&t, 0.05));
+    plan_print(&t, &memory, seconds);
     if (o->train.dry_run) return 0;
     Buf settings = settings_text(o, c, &in, m);
     training_check_space(&t, o->out);

@@ -300,11 +300,12 @@ static int train(Options *o, const Command *c, int argc, char **argv) {
     training_settings(&t, &o->train);
     Memory memory = plan_memory(&t);
     plan_refuse(&t, o->model, &memory, os_memory());
+    double seconds = o->train.resume || o->find_lr ? 0 : plan_step_seconds(&t, QUICKLY); /* while there is room: before gradients and moments */
     model_alloc_training(m, true);
     training_minutes(&t, &o->train, o->out);
     warn_template(&in, tok);
     print_plan(o, c, &in, m, &t);
-    plan_print(&t, &memory, o->train.resume || o->find_lr ? 0 : plan_step_seconds(&t, QUICKLY));
+    plan_print(&t, &memory, seconds);
     if (o->train.dry_run) return 0;
     if (o->find_lr) {
         training_find_lr(&t, &o->train);

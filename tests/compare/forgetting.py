@@ -80,11 +80,11 @@ def all_methods():
     yield {"name": "full", "rates": low}
     yield {"name": "replay", "flags": {"replay": "stories.jsonl"}, "rates": few, "strengths": {"replay-ratio": [0.25, 0.5]}}
     yield lora(8)
-    yield {"name": "l2-sp", "rates": few, "strengths": {"l2-sp": [0.003, 0.03]}}
+    yield {"name": "l2-sp", "rates": few, "strengths": {"l2-sp": [0.1, 1]}}
     yield {"name": "kl-replay", "flags": {"replay": "stories.jsonl"}, "rates": few, "strengths": {"kl-base": [0.5, 2]}}
     yield {"name": "freeze", "flags": {"freeze": "embed_tokens"}, "rates": low}
-    yield {"name": "ewc", "flags": {"ewc": "fisher.safetensors"}, "rates": few, "strengths": {"ewc-lambda": [0.003, 0.03]}}
-    yield {"name": "kl-new", "rates": few, "strengths": {"kl-base": [0.03, 0.1]}}
+    yield {"name": "ewc", "flags": {"ewc": "fisher.safetensors"}, "rates": few, "strengths": {"ewc-lambda": [1, 10]}}
+    yield {"name": "kl-new", "rates": few, "strengths": {"kl-base": [0.3, 1]}}
     yield {"name": "self-replay", "flags": {"self-replay": 96, "self-replay-tokens": 200}, "rates": few, "strengths": {"replay-ratio": [0.25, 0.5]}}
     yield lora(2)
     yield lora(32)
