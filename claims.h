@@ -106,12 +106,14 @@ bool task_form(Task task, const char *answer);
 
 /* ---- claims_page.c ---- */
 
+/* The share of right answers of one seed's results. */
+double score_of(const Json *results, size_t stage, const char *suite);
 /* One suite's items over the seeds' results: a mean with its 95 % interval. suite "skills" is all four. */
 Interval score_over(const Lab *l, const Json *const *results, size_t stage, const char *suite);
 /* b - a, paired by seed and item. */
 Interval change_over(const Lab *l, const Json *const *a, size_t stage_a, const Json *const *b, size_t stage_b, const char *suite);
-/* Of one number for each seed. */
-Interval number_over(const Lab *l, const double *values);
+/* Of n numbers, one for each seed, or seed and order. */
+Interval number_over(const double *values, size_t n);
 
 /* Of a sweep's cell, where it was matched; NaN: it was not. */
 double matched_number(const Json *cell, const char *key);

@@ -60,19 +60,6 @@ static const Json **joint_cell(Lab *l) {
     return r;
 }
 
-static double score_of(const Json *results, size_t stage, const char *suite) {
-    const Json *items = json_get(json_get(&results->items[stage], "items"), suite);
-    double hits = 0;
-    for (size_t i = 0; i < items->length; i++) hits += items->string[i] == '1';
-    return hits / (double)items->length;
-}
-
-static double skills_of(const Json *results, size_t stage) {
-    double sum = 0;
-    for (int i = 0; i < SKILLS; i++) sum += score_of(results, stage, skill_names[i]);
-    return sum / SKILLS;
-}
-
 enum { FIGURES = 8, SAMPLES_MOST = 100 * ORDERS };
 static const char *const figure_names[FIGURES] = {"learning accuracy", "accuracy at the end", "backward transfer", "forward transfer", "forgetting",
     "intransigence", "four skills", "stories, bits a byte"};
@@ -90,20 +77,13 @@ static void add_sample(Samples *s, const Json *results, const Json *base, const 
         for (size_t i = 0; i < TASKS; i++) R[i * TASKS + j] = score_of(results, i, name);
     }
     SequenceScores q = sequence_scores(R, before, reached, TASKS);
-    const double figures[FIGURES] = {q.learning, q.acc, q.bwt, q.fwt, q.forgetting, q.intransigence, skills_of(results, TASKS - 1),
+    const double figures[FIGURES] = {q.learning, q.acc, q.bwt, q.fwt, q.forgetting, q.intransigence, score_of(results, TASKS - 1, "skills"),
         json_get(&results->items[TASKS - 1], "bits_per_byte")->number};
     for (int f = 0; f < FIGURES; f++) s->x[f][s->count] = figures[f];
     s->count++;
 }
 
-static void put_estimate(Buf *page, const double *x, size_t n, int decimals, bool sign) {
-    Interval i = {x[0], x[0], x[0]};
-    if (n > 1) {
-        Estimate e = estimate_mean(x, n);
-        i = (Interval){e.mean, e.low, e.high};
-    }
-    page_interval(page, i, decimals, sign);
-}
+static void put_estimate(Buf *page, const double *x, size_t n, int decimals, bool sign) { page_interval(page, number_over(x, n), decimals, sign); }
 
 /* Rows of R of the first order, seed 1: what happens, before the figures that sum it up. */
 static void put_matrix(Buf *page, const Json *results, const Json *base) {
@@ -163,7 +143,7 @@ void claim_sequence(Lab *l, Buf *page) {
     for (size_t k = 0; k < l->seeds; k++) {
         double sum = 0;
         for (int t = 0; t < TASKS; t++) sum += score_of(joint[k], 0, task_names[t]) / TASKS;
-        j.x[0][k] = sum, j.x[1][k] = skills_of(joint[k], 0), j.x[2][k] = json_get(&joint[k]->items[0], "bits_per_byte")->number, j.count++;
+        j.x[0][k] = sum, j.x[1][k] = score_of(joint[k], 0, "skills"), j.x[2][k] = json_get(&joint[k]->items[0], "bits_per_byte")->number, j.count++;
     }
     buf_str(page, "| all tasks at once | "), put_estimate(page, j.x[0], j.count, 3, false), buf_str(page, " | "),
         put_estimate(page, j.x[0], j.count, 3, false);
@@ -246,13 +226,7 @@ static const struct {
 };
 enum { REMEDIES = sizeof remedies / sizeof *remedies, FULL = 0, LORA = 1 };
 
-/* The base's Fisher information on the earlier texts, as a file. */
-static char *base_fisher(Lab *l, const char *earlier) {
-    char *path = str_format("%s/data/fisher.safetensors", l->out);
-    lab_fisher(l, l->base, earlier, path);
-    return path;
-}
-
+/* earlier, fisher: files, of the base's own training and its Fisher information on that; NULL for a method that takes neither. */
 static const Json **remedy_cell(Lab *l, size_t k, const char *rows, const char *earlier, const char *fisher) {
     char *flags = str_format("--batch 8 --schedule constant --warmup 10 %s%s%s%s%s", remedies[k].flags, remedies[k].replay ? " --replay " : "",
         remedies[k].replay ? earlier : "", remedies[k].fisher ? " --ewc " : "", remedies[k].fisher ? fisher : "");
@@ -373,7 +347,9 @@ static bool picture_draw(Lab *l, const Picture *p) {
 }
 
 void claim_matched(Lab *l, Buf *page) {
-    char *rows = data_rows(l, TASK_JSON, 0, 1200), *earlier = data_earlier(l, 1, 1000, NULL, 0, 0), *fisher = base_fisher(l, earlier);
+    char *rows = data_rows(l, TASK_JSON, 0, 1200), *earlier = data_earlier(l, 1, 1000, NULL, 0, 0);
+    char *fisher = str_format("%s/data/fisher.safetensors", l->out);
+    lab_fisher(l, l->base, earlier, fisher);
     page_section(page, "Forgetting and its remedies, at matched learning",
         "The JSON task, 1,200 rows, constant rate, batches of 8 new rows, at most 240 steps. Each run is read where its score on the task's select "
         "half first reaches 0.90 (`forget --sweep`: the run is "
@@ -429,7 +405,7 @@ void claim_lora(Lab *l, Buf *page) {
     static const char *const flags[] = {"--valid 0 --batch 8 --epochs 1 --lr 1e-3",
         "--valid 0 --batch 8 --epochs 1 --lr 3e-3 --lora --rank 2 --alpha 4", "--valid 0 --batch 8 --epochs 1 --lr 3e-3 --lora --rank 16"};
     static const char *const names[] = {"all weights", "LoRA, rank 2", "LoRA, rank 16"};
-    char *rows = data_rows(l, TASK_JSON, 0, 1200), *earlier = data_earlier(l, 1, 1000, NULL, 0, 0), *fisher = base_fisher(l, earlier);
+    char *rows = data_rows(l, TASK_JSON, 0, 1200);
     const Json **full = NULL;
     page_section(page, "LoRA trains a tiny fraction of the parameters",
         "One epoch of 1,200 rows of the JSON task, batches of 8. AdamW keeps two moments of 4 bytes for each trained parameter.");
@@ -457,7 +433,7 @@ void claim_lora(Lab *l, Buf *page) {
         }
         buf_str(page, " |\n");
     }
-    const Json **a = remedy_cell(l, FULL, rows, earlier, fisher), **b = remedy_cell(l, LORA, rows, earlier, fisher);
+    const Json **a = remedy_cell(l, FULL, rows, NULL, NULL), **b = remedy_cell(l, LORA, rows, NULL, NULL);
     Matched x = matched_over(l, a, TRIALS), y = matched_over(l, b, TRIALS);
     if (x.missed == l->seeds || y.missed == l->seeds) buf_str(page, "\nAt matched learning they cannot be compared: one of them never reaches it (below).\n");
     else {
@@ -466,5 +442,5 @@ void claim_lora(Lab *l, Buf *page) {
         buf_str(page, ", LoRA "), page_interval(page, y.forgetting, 3, true), buf_str(page, "; LoRA against all weights ");
         page_interval(page, d, 3, true), buf_format(page, " (%s).\n", verdict(d));
     }
-    mem_free(full), mem_free(a), mem_free(b), mem_free(rows), mem_free(earlier), mem_free(fisher);
+    mem_free(full), mem_free(a), mem_free(b), mem_free(rows);
 }

@@ -39,11 +39,11 @@ void claim_scratch(Lab *l, Buf *page) {
         buf_format(page, "| %s | ", k ? "nothing" : "the base");
         if (missed > 0) buf_format(page, "not reached within %zu steps", k ? scratch.steps : tuned.steps), buf_str(page, " | – | ");
         else
-            page_interval(page, number_over(l, steps), 0, false), buf_str(page, " | "), page_interval(page, number_over(l, tokens), 0, false),
+            page_interval(page, number_over(steps, l->seeds), 0, false), buf_str(page, " | "), page_interval(page, number_over(tokens, l->seeds), 0, false),
                 buf_str(page, " | ");
-        page_interval(page, number_over(l, seconds), 0, false), buf_str(page, " | ");
+        page_interval(page, number_over(seconds, l->seeds), 0, false), buf_str(page, " | ");
         if (missed > 0) buf_str(page, "–");
-        else page_interval(page, number_over(l, score), 3, false);
+        else page_interval(page, number_over(score, l->seeds), 3, false);
         buf_str(page, " |\n");
         mem_free(steps), mem_free(tokens), mem_free(seconds), mem_free(score);
     }
@@ -161,7 +161,7 @@ void claim_gently(Lab *l, Buf *page) {
             buf_format(page, "| %s | %d | ", rates[i], epochs[k]), put_scores(page, l, r, 0, "json"), buf_str(page, " | "),
                 put_scores(page, l, r, 0, "skills");
             buf_str(page, " | "), page_interval(page, change, 3, true), buf_format(page, " (%s) | ", verdict(change));
-            page_interval(page, number_over(l, bits), 4, false), buf_str(page, " |\n");
+            page_interval(page, number_over(bits, l->seeds), 4, false), buf_str(page, " |\n");
             mem_free(r), mem_free(bits), mem_free(flags), mem_free(setting);
         }
     mem_free(base), mem_free(rows);
@@ -210,7 +210,7 @@ static Interval kept_share(const Lab *l, const Json *const *r, size_t probe) {
         for (size_t i = 0; i < items; i++) hits[s] += kept->string[i] == '1';
         hits[s] /= (double)items;
     }
-    Interval e = number_over(l, hits);
+    Interval e = number_over(hits, l->seeds);
     if (l->seeds == 1) wilson_interval(hits[0] * (double)items, items, &e.low, &e.high);
     mem_free(hits);
     return e;

@@ -25,6 +25,15 @@ static size_t items_of(const Json *results, size_t stage, const char *suite, dou
     return n;
 }
 
+double score_of(const Json *results, size_t stage, const char *suite) {
+    size_t n = items_of(results, stage, suite, NULL);
+    double *x = mem_new(n, sizeof *x);
+    items_of(results, stage, suite, x);
+    double score = estimate_mean(x, n).mean;
+    mem_free(x);
+    return score;
+}
+
 /* Items and seeds are two samples; the squares of the two half widths add: over items of what each scores in the mean of the seeds, over seeds of the
  * mean of all items. With one seed the items' alone. values: [seeds][items]. */
 static Interval over_both(const double *values, size_t seeds, size_t items, Interval of_items) {
@@ -82,9 +91,9 @@ Interval change_over(const Lab *l, const Json *const *a, size_t stage_a, const J
     return r;
 }
 
-Interval number_over(const Lab *l, const double *values) {
-    Estimate e = estimate_mean(values, l->seeds);
-    return l->seeds == 1 ? (Interval){e.mean, e.mean, e.mean} : (Interval){e.mean, e.low, e.high};
+Interval number_over(const double *values, size_t n) {
+    Estimate e = estimate_mean(values, n);
+    return n == 1 ? (Interval){e.mean, e.mean, e.mean} : (Interval){e.mean, e.low, e.high};
 }
 
 double matched_number(const Json *cell, const char *key) {

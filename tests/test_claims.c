@@ -167,7 +167,7 @@ static void test_two_seeds(void) {
     CHECK(near(s.value, 0.625) && near(s.high - s.value, half) && near(s.value - s.low, half), "%.12g ± %.12g, not %.12g", s.value, s.high - s.value, half);
     CHECK(near(c.value, 0.375) && near(c.high - c.value, half) && near(c.value - c.low, half), "%.12g ± %.12g, not %.12g", c.value, c.high - c.value, half);
     double numbers[] = {1, 3};
-    Interval n = number_over(&l, numbers);
+    Interval n = number_over(numbers, 2);
     CHECK(near(n.value, 2) && near(n.high, 2 + 12.706204736432095), "%g %g", n.value, n.high);
 }
 
