@@ -281,6 +281,12 @@ void os_write_file(const char *path, const void *bytes, size_t n) {
     os_commit(f);
 }
 
+void os_write_in(const char *dir, const char *name, Buf text) {
+    char *path = os_join(dir, name);
+    os_write_file(path, text.data ? text.data : "", text.len);
+    mem_free(path), buf_free(&text);
+}
+
 void os_copy_file(const char *from_dir, const char *to_dir, const char *name) {
     char *from = os_join(from_dir, name), *to = os_join(to_dir, name);
     OsMap map = os_map(from);

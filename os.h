@@ -49,6 +49,7 @@ OsFile *os_create(const char *path);
 void os_write(OsFile *f, const void *bytes, size_t n);
 void os_commit(OsFile *f);
 void os_write_file(const char *path, const void *bytes, size_t n);   /* create, write, commit */
+void os_write_in(const char *dir, const char *name, Buf text);         /* the same, a file of a folder; frees the text */
 void os_copy_file(const char *from_dir, const char *to_dir, const char *name);
 
 /* An append-only log: opened at its end, flushed at each line. */

@@ -250,20 +250,14 @@ Buf outcome_items(const Outcome *o, size_t suite) {
     return out;
 }
 
-static void write_file(const char *dir, const char *name, Buf text) {
-    char *path = os_join(dir, name);
-    os_write_file(path, text.data, text.len);
-    buf_free(&text), mem_free(path);
-}
-
 void outcome_write(const Outcome *o, const char *dir) {
     for (size_t i = 0; i < o->suite_count; i++) {
         char *name = str_format("items-%s.jsonl", o->suites[i].name);
-        write_file(dir, name, outcome_items(o, i));
+        os_write_in(dir, name, outcome_items(o, i));
         mem_free(name);
     }
-    write_file(dir, "forget.csv", outcome_csv(o));
-    write_file(dir, "forget.json", outcome_json(o));
+    os_write_in(dir, "forget.csv", outcome_csv(o));
+    os_write_in(dir, "forget.json", outcome_json(o));
 }
 
 /* ---- what is printed ---- */

@@ -110,12 +110,6 @@ static void print_chosen(const Sweep *s, const Cell *cells, const double *second
     }
 }
 
-static void write_out(const char *dir, const char *name, Buf text) {
-    char *path = os_join(dir, name);
-    os_write_file(path, text.data ? text.data : "", text.len);
-    mem_free(path), buf_free(&text);
-}
-
 void sweep_run(const char *spec, const char *out, bool resume, bool json) {
     Sweep s = sweep_open(spec, out);
     size_t count = s.method_count * s.cells;
@@ -137,6 +131,6 @@ void sweep_run(const char *spec, const char *out, bool resume, bool json) {
     buf_str(&csv, "method,rate,flag,strength,reached,chosen,step,bracket,new_tokens,total_tokens,above,learning,reported,reported_low,reported_high,"
                   "forgetting,low,high,select_forgetting\n");
     for (size_t i = 0; i < count; i++) put_csv(&csv, &s, &cells[i]);
-    write_out(out, "frontier.json", frontier_json(&s, cells, count)), write_out(out, "frontier.csv", csv), write_out(out, "timing.jsonl", timing);
+    os_write_in(out, "frontier.json", frontier_json(&s, cells, count)), os_write_in(out, "frontier.csv", csv), os_write_in(out, "timing.jsonl", timing);
     mem_free(dir), mem_free(seconds), mem_free(cells);
 }
