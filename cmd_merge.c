@@ -16,7 +16,7 @@ typedef struct {
     ModelFlags base;
     const char *tuned, *out, *text, *dtype;
     double scale, max_diff;
-    bool force;
+    bool force, limited;              /* limited: --max-diff was given */
 } Options;
 
 enum { PROOF_TOKENS = 2048, PROOF_CTX = 512 };   /* of the text that both are compared on */
@@ -81,8 +81,17 @@ static void print_apart(ResultLine *r, const char *prefix, const Apart *a) {
     mem_free(difference), mem_free(agreement);
 }
 
-static int merge_adapter(const Options *o, Stored as) {
+/* Sixteen bits round each weight by up to 1/512 (bf16) of itself, so what that does to a logit grows with the logits. */
+static double limit_of(const Options *o, Stored as, const Apart *d) {
+    return o->limited || as == STORED_REAL ? o->max_diff : 0.05 * d->largest;
+}
+
+/* as 3: as they were read. */
+static Stored stored_as(size_t as, const Model *m) { return as == 3 ? m->read_as : (Stored)as; }
+
+static int merge_adapter(const Options *o, size_t dtype) {
     Model *apart = open_weights(&o->base, true), *merged = open_weights(&o->base, true);
+    Stored as = stored_as(dtype, merged);
     lora_scale(apart, o->scale);
     lora_merge(merged, o->scale);
     model_store(merged, as);
@@ -92,20 +101,21 @@ static int merge_adapter(const Options *o, Stored as) {
     print_apart(&r, "", &d);
     result_number(&r, "largest_logit", d.largest), result_count(&r, "tokens", d.tokens);
     result_print(&r);
-    if (!(d.difference <= o->max_diff)) {
+    double most = limit_of(o, as, &d);
+    if (!(d.difference <= most)) {
         ResultLine limit = {0};
-        result_number(&limit, "max_logit_difference", d.difference), result_number(&limit, "above --max-diff", o->max_diff);
+        result_number(&limit, "max_logit_difference", d.difference), result_number(&limit, "above --max-diff", most);
         work_failed("%s is not written: %s; take --dtype f32, or a higher --max-diff", o->out, limit.text.data);
     }
     write_model(o, merged);
     return 0;
 }
 
-static int interpolate(const Options *o, Stored as) {
+static int interpolate(const Options *o, size_t dtype) {
     if (is_adapter(o->tuned)) bad_input("%s is an adapter: name it with --adapter", o->tuned);
     Model *base = model_load(o->base.model, false), *tuned = model_load(o->tuned, false), *between = model_load(o->base.model, false);
     model_interpolate(between, tuned, o->scale, o->base.model, o->tuned);
-    model_store(between, as);
+    model_store(between, stored_as(dtype, between));
     Batch b = proof_text(o, base);
     Apart from = models_apart(base, between, &b), to = models_apart(tuned, between, &b);
     ResultLine r = result_begin(o->common.json);
@@ -136,16 +146,16 @@ static void check_out(const Options *o) {
 }
 
 int cmd_merge(int argc, char **argv) {
-    static const char *const dtypes[] = {"f32", "f16", "bf16"};
+    static const char *const dtypes[] = {"f32", "f16", "bf16", "source"};
     Options o = {.scale = 1, .dtype = "f32", .max_diff = 0.01, .common = {.seed = 1}};
     Flag flags[] = {
         MODEL_FLAGS(o.base),
         {"--tuned", FLAG_MODEL, EXECUTION, &o.tuned, 0, 0, "DIR", "instead: a model that was tuned from it; --scale lies between", false},
         {"--out", FLAG_TEXT, EXECUTION, &o.out, 0, 0, "DIR", "model folder to write; must not exist", false},
         {"--scale", FLAG_REAL, DEFINING, &o.scale, -10, 10, "X", "part of the way from the base: 0 is the base, 1 all of it", false},
-        {"--dtype", FLAG_TEXT, DEFINING, &o.dtype, 0, 0, "NAME", "of the weights written: f32, bf16 or f16", false},
+        {"--dtype", FLAG_TEXT, DEFINING, &o.dtype, 0, 0, "NAME", "of the weights written: f32, bf16, f16, or source: as the base has them", false},
         {"--text", FLAG_TEXT, EXECUTION, &o.text, 0, 0, "FILE", "what adapter and merged weights are compared on: its first 2048 tokens", false},
-        {"--max-diff", FLAG_REAL, EXECUTION, &o.max_diff, 0, 1e9, "X", "greatest difference of a logit; in 16 bits 1 unless given", false},
+        {"--max-diff", FLAG_REAL, EXECUTION, &o.max_diff, 0, 1e9, "X", "greatest difference of a logit; in 16 bits, unless given, 0.05 of the largest", false},
         {"--force", FLAG_SWITCH, EXECUTION, &o.force, 0, 0, NULL, "replace a model in --out", false},
         COMMON_FLAGS(o.common)};
     Command c = {.name = "merge", .summary = "adapter into weights, or part of the way from a base to a tuned model",
@@ -156,11 +166,11 @@ int cmd_merge(int argc, char **argv) {
     cli_need(&c, "--model"), cli_need(&c, "--out");
     if (!o.base.adapter == !o.tuned) bad_input("merge needs --adapter DIR, or --tuned DIR: one of them");
     if (o.tuned && cli_given(&c, "--max-diff")) bad_input("--max-diff is for an adapter: what lies between two models equals neither");
-    Stored as = (Stored)cli_choice("--dtype", o.dtype, dtypes, 3);
-    if (as != STORED_REAL && !cli_given(&c, "--max-diff")) o.max_diff = 1;
+    o.limited = cli_given(&c, "--max-diff");
+    size_t dtype = cli_choice("--dtype", o.dtype, dtypes, 4);
     check_out(&o);
     cli_threads(&o.common);
-    int code = o.base.adapter ? merge_adapter(&o, as) : interpolate(&o, as);
+    int code = o.base.adapter ? merge_adapter(&o, dtype) : interpolate(&o, dtype);
     print_out(&o);
     return code;
 }
