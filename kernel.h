@@ -55,9 +55,12 @@ typedef struct {
     size_t row, step;
 } Broadcast;
 
+/* What a part of k begins from, and what is done with its sums: the last one makes a part of BLOCKS. */
+typedef enum { FROM_ZERO, FROM_C, ADD_TO_C } Part;
+
 /* `vectors` is a constant wherever this is inlined. C's lines are asked for at the start: they are there when the sums are. */
 INLINE void tile_of(int vectors, real *c, size_t ldc, size_t rows, size_t cols, Broadcast a, const real *b, size_t b_row, size_t K,
-                    Start start) {
+                    Part part) {
     V16 acc[TILE_ROWS][TILE_VECTORS];
     const real *row[TILE_ROWS];
     size_t full = cols / LANES, rest = cols % LANES;
@@ -68,7 +71,7 @@ INLINE void tile_of(int vectors, real *c, size_t ldc, size_t rows, size_t cols, 
         UNROLL for (int j = 0; j < vectors; j++) {
             const real *from = c + real_row * ldc + j * LANES;
             acc[i][j] = v16_set(0);
-            if (start == CONTINUE) acc[i][j] = (size_t)j < full ? v16_load(from) : v16_load_n(from, rest);
+            if (part == FROM_C) acc[i][j] = (size_t)j < full ? v16_load(from) : v16_load_n(from, rest);
         }
     }
     for (size_t k = 0; k < K; k++) {
@@ -83,20 +86,22 @@ INLINE void tile_of(int vectors, real *c, size_t ldc, size_t rows, size_t cols, 
     UNROLL for (int i = 0; i < TILE_ROWS; i++) {
         if ((size_t)i >= rows) continue;
         UNROLL for (int j = 0; j < vectors; j++) {
-            if ((size_t)j < full) v16_store(c + i * ldc + j * LANES, acc[i][j]);
-            else v16_store_n(c + i * ldc + j * LANES, acc[i][j], rest);
+            real *to = c + i * ldc + j * LANES;
+            if (part == ADD_TO_C) acc[i][j] = v16_add((size_t)j < full ? v16_load(to) : v16_load_n(to, rest), acc[i][j]);
+            if ((size_t)j < full) v16_store(to, acc[i][j]);
+            else v16_store_n(to, acc[i][j], rest);
         }
     }
 }
 
 /* c [rows, cols], 1..TILE_ROWS and 1..TILE_COLS of them; a row of b, b_row numbers from the next, is as many registers as cols needs. */
-static inline void tile(real *c, size_t ldc, size_t rows, size_t cols, Broadcast a, const real *b, size_t b_row, size_t K, Start start) {
+static inline void tile(real *c, size_t ldc, size_t rows, size_t cols, Broadcast a, const real *b, size_t b_row, size_t K, Part part) {
 #ifdef TIER_AVX512
-    if (cols > 2 * LANES) tile_of(3, c, ldc, rows, cols, a, b, b_row, K, start);
-    else if (cols > LANES) tile_of(2, c, ldc, rows, cols, a, b, b_row, K, start);
+    if (cols > 2 * LANES) tile_of(3, c, ldc, rows, cols, a, b, b_row, K, part);
+    else if (cols > LANES) tile_of(2, c, ldc, rows, cols, a, b, b_row, K, part);
     else
 #endif
-        tile_of(1, c, ldc, rows, cols, a, b, b_row, K, start);
+        tile_of(1, c, ldc, rows, cols, a, b, b_row, K, part);
 }
 
 #endif

@@ -14,7 +14,7 @@ static View transposed(View v) { return view(v.data, v.stored, v.col, v.row); }
 /* u [N, rank] = s·x A' */
 static void reduce(real *u, const real *x, size_t ldx, const Linear *l, size_t N) {
     const Param *a = l->lora->a;
-    matmul(u, l->lora->rank, view_rows(x, ldx), view(a->w, a->stored, 1, l->in), N, l->lora->rank, l->in, BEGIN);
+    matmul(u, l->lora->rank, view_rows(x, ldx), view(a->w, a->stored, 1, l->in), N, l->lora->rank, l->in, BLOCKS);
     for (size_t i = 0; i < N * l->lora->rank; i++) u[i] *= l->lora->scale;
 }
 
@@ -32,7 +32,7 @@ static void add_bias(real *y, size_t ldy, const Param *bias, size_t N, size_t C)
 }
 
 void linear_forward(real *y, size_t ldy, const real *x, size_t ldx, const Linear *l, size_t N, real *scratch) {
-    matmul(y, ldy, view_rows(x, ldx), weight(l), N, l->out, l->in, BEGIN);
+    matmul(y, ldy, view_rows(x, ldx), weight(l), N, l->out, l->in, BLOCKS);
     if (l->b) add_bias(y, ldy, l->b, N, l->out);
     if (!l->lora) return;
     reduce(scratch, x, ldx, l, N);
@@ -107,7 +107,7 @@ static void scale_columns(real *y, const real *x, size_t ld, const Lora *a, size
 
 /* y = x W' (+ b), then the adapter's chain. */
 static void base_and_adapter(real *y, size_t ldy, const real *x, size_t ldx, const Linear *l, size_t N, bool bias, const Adapting *t) {
-    matmul(y, ldy, view_rows(x, ldx), weight(l), N, l->out, l->in, BEGIN);
+    matmul(y, ldy, view_rows(x, ldx), weight(l), N, l->out, l->in, BLOCKS);
     if (bias) add_bias(y, ldy, l->b, N, l->out);
     size_t ld = ldx;
     const real *input = seen(x, &ld, l, N, t);

@@ -12,9 +12,12 @@ static real element(View v, size_t i, size_t j) { return stored_value(v.data, v.
 void matmul_naive(real *c, size_t ldc, View a, View b, size_t M, size_t N, size_t K, Start start) {
     for (size_t m = 0; m < M; m++)
         for (size_t n = 0; n < N; n++) {
-            real sum = start == BEGIN ? 0 : c[m * ldc + n];
-            for (size_t k = 0; k < K; k++) sum = real_fma(element(a, m, k), element(b, k, n), sum);
-            c[m * ldc + n] = sum;
+            real sum = start == CONTINUE ? c[m * ldc + n] : 0, before = 0;
+            for (size_t k = 0; k < K; k++) {
+                if (start == BLOCKS && k && k % CHAIN == 0) before = k == CHAIN ? sum : before + sum, sum = 0;
+                sum = real_fma(element(a, m, k), element(b, k, n), sum);
+            }
+            c[m * ldc + n] = start == BLOCKS && K > CHAIN ? before + sum : sum;
         }
 }
 
@@ -23,7 +26,7 @@ void matmul_naive(real *c, size_t ldc, View a, View b, size_t M, size_t N, size_
 /* A block of B, DEPTH x WIDTH, stays in the second level cache (1 MB on AVX-512 machines, half of that on many others) while
  * every row of A passes by; TILE_ROWS rows of A stay in the first. HEIGHT rows of A are copied at a time where A cannot be
  * read as it lies. Memory is asked for AHEAD rows before it is needed. */
-enum { DEPTH = 384, WIDTH = TILE_VECTORS == 1 ? 288 : 384, HEIGHT = 96, AHEAD = 8 };
+enum { DEPTH = CHAIN, WIDTH = TILE_VECTORS == 1 ? 288 : 384, HEIGHT = 96, AHEAD = 8 };
 _Static_assert(DEPTH % LANES == 0 && WIDTH % TILE_COLS == 0 && HEIGHT % TILE_ROWS == 0, "whole panels and tiles");
 
 /* Numbers from one panel of B, one tile of A to the next. A little apart: at a multiple of 4096 bytes they would push each
@@ -43,6 +46,12 @@ static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 static size_t steps(size_t total, size_t step) { return (total + step - 1) / step; }
 /* total in `count` equal parts, rounded up to whole units */
 static size_t share(size_t total, size_t count, size_t unit) { return steps(steps(total, count), unit) * unit; }
+
+/* How the part of k that begins at k is added up. */
+static Part part_of(Start start, size_t k) {
+    if (k) return start == BLOCKS ? ADD_TO_C : FROM_C;
+    return start == CONTINUE ? FROM_C : FROM_ZERO;
+}
 
 static inline const void *address(View v, size_t i, size_t j) {
     size_t size = v.stored == STORED_REAL ? sizeof(real) : sizeof(uint16_t);
@@ -173,13 +182,13 @@ static Broadcast prepare_a(View a, size_t M, size_t N, size_t K, size_t *next) {
 /* With one row of A, as in decoding, or a few, each number of B is used so seldom that its way from memory is all that counts.
  * So B is not packed. Columns along k are turned in registers. `rows` is a constant wherever this is inlined; the first M exist. */
 enum { FEW = 4 };
-INLINE void few_across(size_t rows, real *c, size_t ldc, Broadcast a, View b, size_t M, size_t N, size_t K, Start start) {
+INLINE void few_across(size_t rows, real *c, size_t ldc, Broadcast a, View b, size_t M, size_t N, size_t K, Part part) {
     const real *row[FEW];
     UNROLL for (size_t m = 0; m < rows; m++) row[m] = a.at + least(m, M - 1) * a.row;
     for (size_t n = 0; n < N; n += LANES) {
         size_t cols = least(N - n, LANES);
         V16 acc[FEW];
-        UNROLL for (size_t m = 0; m < rows; m++) acc[m] = start == CONTINUE ? v16_load_n(c + least(m, M - 1) * ldc + n, cols) : v16_set(0);
+        UNROLL for (size_t m = 0; m < rows; m++) acc[m] = part == FROM_C ? v16_load_n(c + least(m, M - 1) * ldc + n, cols) : v16_set(0);
         for (size_t k = 0; k < K; k += LANES) {
             real space[LANES * LANES];
             size_t depth = least(K - k, LANES);
@@ -192,13 +201,16 @@ INLINE void few_across(size_t rows, real *c, size_t ldc, Broadcast a, View b, si
                         UNROLL for (size_t m = 0; m < rows; m++) acc[m] = v16_fma(v16_set(row[m][(k + i + j) * a.step]), turned[j], acc[m]);
             }
         }
-        UNROLL for (size_t m = 0; m < rows; m++)
-            if (m < M) v16_store_n(c + m * ldc + n, acc[m], cols);
+        UNROLL for (size_t m = 0; m < rows; m++) {
+            if (m >= M) continue;
+            if (part == ADD_TO_C) acc[m] = v16_add(v16_load_n(c + m * ldc + n, cols), acc[m]);
+            v16_store_n(c + m * ldc + n, acc[m], cols);
+        }
     }
 }
 
 /* Rows along n: eight of them flow past the sums, which stay in the cache. */
-static void few_along(real *c, size_t ldc, Broadcast a, View b, size_t M, size_t N, size_t K, Start start) {
+static void few_along(real *c, size_t ldc, Broadcast a, View b, size_t M, size_t N, size_t K, Part part) {
     enum { ROWS = 8 };
     for (size_t k = 0; k < K; k += ROWS)
         for (size_t n = 0; n < N; n += LANES) {
@@ -207,7 +219,7 @@ static void few_along(real *c, size_t ldc, Broadcast a, View b, size_t M, size_t
             UNROLL for (size_t i = 0; i < ROWS; i++) numbers[i] = load_wide(address(b, k + least(i, depth - 1), n), b.stored, cols);
             for (size_t m = 0; m < M; m++) {
                 const real *row = a.at + m * a.row;
-                V16 acc = k || start == CONTINUE ? v16_load_n(c + m * ldc + n, cols) : v16_set(0);
+                V16 acc = k || part == FROM_C ? v16_load_n(c + m * ldc + n, cols) : v16_set(0);
                 UNROLL for (size_t i = 0; i < ROWS; i++)
                     if (i < depth) acc = v16_fma(v16_set(row[(k + i) * a.step]), numbers[i], acc);
                 v16_store_n(c + m * ldc + n, acc, cols);
@@ -215,14 +227,27 @@ static void few_along(real *c, size_t ldc, Broadcast a, View b, size_t M, size_t
         }
 }
 
+/* … and are added to what was there. */
+static void few_along_added(real *c, size_t ldc, Broadcast a, View b, size_t M, size_t N, size_t K) {
+    real *sums = b_block;             /* no panels of B are there */
+    size_t most = sizeof b_block / sizeof *b_block / FEW;
+    for (size_t n = 0; n < N; n += most) {
+        size_t width = least(N - n, most);
+        few_along(sums, width, a, view_from(b, 0, n), M, width, K, FROM_ZERO);
+        for (size_t m = 0; m < M; m++)
+            for (size_t i = 0; i < width; i++) c[m * ldc + n + i] += sums[m * width + i];
+    }
+}
+
 static void few_rows(real *c, size_t ldc, View a, View b, size_t M, size_t N, size_t K, Start start) {
-    size_t most = a.stored == STORED_REAL ? K : DEPTH, unused;
+    size_t most = a.stored == STORED_REAL && start != BLOCKS ? K : DEPTH, unused;
     for (size_t k = 0; k < K; k += most) {
         size_t depth = least(K - k, most);
         Broadcast rows = prepare_a(view_from(a, 0, k), M, 1, depth, &unused);
         View from = view_from(b, k, 0);
-        Start here = k ? CONTINUE : start;
-        if (b.col == 1) few_along(c, ldc, rows, from, M, N, depth, here);
+        Part here = part_of(start, k);
+        if (b.col == 1 && here == ADD_TO_C) few_along_added(c, ldc, rows, from, M, N, depth);
+        else if (b.col == 1) few_along(c, ldc, rows, from, M, N, depth, here);
         else if (M == 1) few_across(1, c, ldc, rows, from, M, N, depth, here);
         else few_across(FEW, c, ldc, rows, from, M, N, depth, here);
     }
@@ -233,7 +258,7 @@ static void few_rows(real *c, size_t ldc, View a, View b, size_t M, size_t N, si
 void matmul_serial(real *c, size_t ldc, View a, View b, size_t M, size_t N, size_t K, Start start) {
     if (!M || !N) return;
     if (!K) {
-        for (size_t m = 0; m < M && start == BEGIN; m++)
+        for (size_t m = 0; m < M && start != CONTINUE; m++)
             for (size_t n = 0; n < N; n++) c[m * ldc + n] = 0;
         return;
     }
@@ -241,11 +266,11 @@ void matmul_serial(real *c, size_t ldc, View a, View b, size_t M, size_t N, size
         few_rows(c, ldc, a, b, M, N, K, start);
         return;
     }
-    size_t max_width = share(N, steps(N, WIDTH), TILE_COLS), max_depth = share(K, steps(K, DEPTH), LANES);
+    size_t max_width = share(N, steps(N, WIDTH), TILE_COLS), max_depth = start == BLOCKS ? CHAIN : share(K, steps(K, DEPTH), LANES);
     for (size_t n = 0; n < N; n += max_width)
         for (size_t k = 0; k < K; k += max_depth) {
             size_t width = least(N - n, max_width), depth = least(K - k, max_depth);
-            Start here = k ? CONTINUE : start;
+            Part here = part_of(start, k);
             Panels panels = prepare_b(view_from(b, k, n), M, width, depth);
             for (size_t m = 0; m < M; m += HEIGHT) {
                 size_t height = least(M - m, HEIGHT), next;

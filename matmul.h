@@ -5,6 +5,12 @@
  *
  *     for k in 0..K-1:  c = fma(a[m][k], b[k][n], c)
  *
+ * The error of a chain grows with its length. Sums over features may be cut (BLOCKS): a chain from +0 for each CHAIN of them, and
+ *
+ *     c = chain of k in 0..383;  c = c + chain of k in 384..767;  …
+ *
+ * Sums over tokens may not: a batch is cut into micro-batches anywhere, with the same bits.
+ *
  * matmul_naive is that loop and the specification; matmul computes the same bits, fast: it vectorises, tiles, packs
  * and threads over m and n only, and blocks k by storing and reloading c. Rows and columns may be padded inside,
  * k never (0·x can turn -0 into +0, and 0·inf is NaN). K = 0 with BEGIN writes +0.
@@ -32,7 +38,8 @@ typedef struct {
     size_t row, col;
 } View;
 
-typedef enum { BEGIN, CONTINUE } Start;
+typedef enum { BEGIN, CONTINUE, BLOCKS } Start;
+enum { CHAIN = 384 };
 
 /* c is [M, N] with row stride ldc >= N; a is M x K, b is K x N. c overlaps neither. Uses every thread. */
 void matmul(real *c, size_t ldc, View a, View b, size_t M, size_t N, size_t K, Start start);

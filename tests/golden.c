@@ -128,6 +128,20 @@ static void golden_matmul(Sha256 *s) {
     }
 }
 
+/* Sums that are cut: around the cut, of one row, of a few, of many. */
+static void golden_blocks(Sha256 *s) {
+    static const size_t sizes[][3] = {{1, 77, 385}, {3, 50, 1000}, {4, 33, 768}, {29, 65, 1537}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        size_t M = sizes[i][0], N = sizes[i][1], K = sizes[i][2];
+        real *a = numbers(M * K, 23, 1), *b = numbers(K * N, 24, 1), *c = mem_new(M * N, sizeof *c);
+        for (int turned = 0; turned < 4; turned++) {
+            matmul(c, N, turned & 1 ? view_transposed(a, M) : view_rows(a, K), turned & 2 ? view_transposed(b, K) : view_rows(b, N), M, N, K, BLOCKS);
+            add_floats(s, c, M * N);
+        }
+        mem_free(a), mem_free(b), mem_free(c);
+    }
+}
+
 static Param *matrix(const char *name, size_t rows, size_t columns, uint64_t tag, float size) {
     Param *p = mem_new(1, sizeof *p);
     *p = (Param){.name = str_copy(name), .rank = columns > 1 ? 2 : 1, .shape = {rows, columns}, .w = numbers(rows * columns, tag, size),
@@ -556,7 +570,7 @@ static const struct {
     const char *name;
     void (*run)(Sha256 *);
 } goldens[] = {{"fma", golden_fma}, {"functions", golden_functions}, {"random-numbers-and-decimals", golden_random}, {"sums",
-    golden_sums}, {"matmul", golden_matmul},
+    golden_sums}, {"matmul", golden_matmul}, {"blocks", golden_blocks},
                {"linear", golden_linear}, {"norms", golden_norms}, {"rope", golden_rope}, {"activations", golden_activations},
                    {"cross-entropy", golden_cross_entropy},
                {"attention", golden_attention}, {"tokenizer", golden_tokenizer}, {"stories", golden_stories}, {"llama-forward",

@@ -33,21 +33,21 @@ static void test_dequantize(void) {
                  {GGML_Q4_K, {0, 2}, "7cf230d6ab9eaa7ee933c4c4405db0c58aadca75e525e5f97767f8471f75e2f9"},
                  {GGML_Q5_K, {0, 2}, "b41ccc3186f0de05bbc137e15be88ad0a559fc0a6815b3362c9612a0cea057d4"},
                  {GGML_Q6_K, {208, 208}, "c4621be01a4984307af89b7e6c0dfef8db050cdb2128b1c597f6e39a5dcde91b"}};
-    enum { BLOCKS = 64 };
+    enum { MANY = 64 };
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         size_t elements = 0, bytes = 0;
         CHECK(ggml_block((uint32_t)cases[c].type, &elements, &bytes));
-        unsigned char *data = mem_new(BLOCKS, bytes);
-        float *y = mem_new(BLOCKS * elements, sizeof *y);
+        unsigned char *data = mem_new(MANY, bytes);
+        float *y = mem_new(MANY * elements, sizeof *y);
         lcg_state = 1;
-        for (size_t i = 0; i < BLOCKS * bytes; i++) data[i] = (unsigned char)(lcg() >> 24);
-        for (size_t b = 0; b < BLOCKS; b++)
+        for (size_t i = 0; i < MANY * bytes; i++) data[i] = (unsigned char)(lcg() >> 24);
+        for (size_t b = 0; b < MANY; b++)
             for (int h = 0; h < 2; h++) {
                 unsigned char *high = data + b * bytes + (size_t)cases[c].halves[h] + 1;
                 *high = (unsigned char)((*high & 0x87) | 0x28);
             }
-        ggml_dequantize(cases[c].type, data, y, BLOCKS * elements);
-        hash_is(ggml_type_name((uint32_t)cases[c].type), y, BLOCKS * elements * sizeof *y, cases[c].hash);
+        ggml_dequantize(cases[c].type, data, y, MANY * elements);
+        hash_is(ggml_type_name((uint32_t)cases[c].type), y, MANY * elements * sizeof *y, cases[c].hash);
     }
 }
 

@@ -72,10 +72,10 @@ static const Layout ALONG = {STORED_REAL, false}, ACROSS = {STORED_REAL, true};
 
 static void check_way(Product product, size_t M, size_t N, size_t K, int way, bool infinities) {
     Layout la = way & 1 ? ACROSS : ALONG, lb = way & 2 ? ACROSS : ALONG;
-    CHECK(agrees(product, M, N, K, la, lb, way & 4 ? CONTINUE : BEGIN, infinities), "%zu x %zu x %zu, way %d", M, N, K, way);
+    CHECK(agrees(product, M, N, K, la, lb, (Start)(way / 4), infinities), "%zu x %zu x %zu, way %d", M, N, K, way);
 }
 static void check_layouts(Product product, size_t M, size_t N, size_t K, bool infinities) {
-    for (int way = 0; way < 8; way++) check_way(product, M, N, K, way, infinities);
+    for (int way = 0; way < 12; way++) check_way(product, M, N, K, way, infinities);
 }
 
 /* The specification, by hand: [1 2; 3 4] [5 6; 7 8] and a chain whose order shows. */
@@ -102,10 +102,26 @@ static void test_naive(void) {
 #endif
 }
 
+/* 1000 numbers in chains of 384, 384 and 232, written out; and -0, which an addition to +0 would lose. */
+static void test_naive_blocks(void) {
+    real x[1000], y[1000], c = 7, part[3] = {0};
+    for (int k = 0; k < 1000; k++) x[k] = (real)number(false), y[k] = (real)number(false);
+    for (int k = 0; k < 1000; k++) part[k / 384] = real_fma(x[k], y[k], part[k / 384]);
+    matmul_naive(&c, 1, view_rows(x, 1000), view_rows(y, 1), 1, 1, 1000, BLOCKS);
+    CHECK(same(c, part[0] + part[1] + part[2]));
+    real one_chain;
+    matmul_naive(&one_chain, 1, view_rows(x, 1000), view_rows(y, 1), 1, 1, 1000, BEGIN);
+    CHECK(!same(c, one_chain));
+    matmul_naive(&c, 1, view_rows(x, 1000), view_rows(y, 1), 1, 1, 384, BLOCKS);
+    CHECK(same(c, part[0]));
+    matmul_naive(&c, 1, view_rows(x, 1000), view_rows(y, 1), 1, 1, 0, BLOCKS);
+    CHECK(c == 0);
+}
+
 static void test_small(void) {
     for (size_t M = 1; M <= 17; M++)
         for (size_t N = 1; N <= 17; N++)
-            for (size_t K = 1; K <= 17; K++) check_way(matmul_serial, M, N, K, (int)draw(8), false);
+            for (size_t K = 1; K <= 17; K++) check_way(matmul_serial, M, N, K, (int)draw(12), false);
 }
 
 /* Sizes around every edge of the tiles, in a random layout; and all layouts for some. */
@@ -113,7 +129,7 @@ static void test_edges(void) {
     static const size_t sizes[] = {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 47, 48, 49, 64, 95, 97};
     enum { COUNT = sizeof sizes / sizeof *sizes };
     for (size_t i = 0; i < COUNT; i++)
-        for (size_t j = 0; j < COUNT; j++) check_way(matmul_serial, sizes[i], sizes[j], sizes[draw(14)], (int)draw(8), false);
+        for (size_t j = 0; j < COUNT; j++) check_way(matmul_serial, sizes[i], sizes[j], sizes[draw(14)], (int)draw(12), false);
     for (size_t i = 0; i < COUNT; i++) check_layouts(matmul_serial, sizes[draw(COUNT)], sizes[draw(14)], sizes[i], false);
 }
 
@@ -125,7 +141,10 @@ static void test_blocks(void) {
     check_layouts(matmul_serial, 5, 3, 1031, false);
     check_layouts(matmul_serial, 3, 801, 19, false);
     check_layouts(matmul_serial, 203, 21, 7, false);
-    for (int way = 0; way < 8; way += 3) check_way(matmul_serial, 66, 387, 386, way, false);
+    for (int way = 0; way < 12; way += 3) check_way(matmul_serial, 66, 387, 386, way, false);
+    for (size_t rows = 1; rows <= 5; rows += 2)
+        for (size_t K = CHAIN - 1; K <= 2 * CHAIN + 1; K += CHAIN / 2) check_layouts(matmul, rows, 19, K, false);
+    for (int way = 8; way < 12; way++) check_way(matmul_serial, 2, 40000, 2 * CHAIN + 5, way, false); /* sums of few rows find no room at once */
 }
 
 static void test_empty(void) {
@@ -157,11 +176,11 @@ static void test_threads(void) {
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
         thread_limit(counts[i]);
         for (int twice = 0; twice < 2; twice++) {
-            check_way(matmul, 67, 131, 61, (int)draw(8), false);
-            check_way(matmul, 1, 1031, 300, (int)draw(8), false);
-            check_way(matmul, 3, 350, 401, (int)draw(8), false);
-            check_way(matmul, 9, 17, 2111, (int)draw(8), false);
-            check_way(matmul, 700, 5, 97, (int)draw(8), false);
+            check_way(matmul, 67, 131, 61, (int)draw(12), false);
+            check_way(matmul, 1, 1031, 300, (int)draw(12), false);
+            check_way(matmul, 3, 350, 401, (int)draw(12), false);
+            check_way(matmul, 9, 17, 2111, (int)draw(12), false);
+            check_way(matmul, 700, 5, 97, (int)draw(12), false);
         }
     }
     thread_limit(before);
@@ -181,6 +200,6 @@ static void test_inside_parallel(void) {
     CHECK(!memcmp(got, expected, COUNT * M * N * sizeof *got));
 }
 
-TESTS({"the specification", test_naive}, {"sizes 1 to 17", test_small}, {"edges of tiles", test_edges},
+TESTS({"the specification", test_naive}, {"the specification of blocks", test_naive_blocks}, {"sizes 1 to 17", test_small}, {"edges of tiles", test_edges},
       {"infinities", test_infinities}, {"edges of blocks", test_blocks}, {"nothing to do", test_empty},
       {"16-bit factors", test_sixteen_bits}, {"1, 2, 3, 7 threads", test_threads}, {"inside a parallel region", test_inside_parallel})
