@@ -58,9 +58,9 @@ all: finetune finetune-f64
 
 # Copied whenever they differ, so that the last ARCH, CC or OPT that was asked for is the one that stands here.
 finetune: $(DIR)/finetune FORCE
-	@cmp -s $< $@ || cp $< $@
+	@cmp -s $< $@ || cp -f $< $@
 finetune-f64: $(DIR)/f64/finetune FORCE
-	@cmp -s $< $@ || cp $< $@
+	@cmp -s $< $@ || cp -f $< $@
 FORCE:
 
 # The main job, whole; base is the longer run that the claims and the README's figures stand on.

@@ -367,10 +367,13 @@ Config config_of_json(const JsonDoc *doc) {
     const Json *root = json_root(doc);
     if (root->kind != JSON_OBJECT) bad_input("%s: holds %s, expected an object", json_name(doc), json_kind_name(root->kind));
     const HfFamily *family = family_of(doc);
-    const Json *quantization = json_get(root, "quantization_config");
-    if (quantization && quantization->kind != JSON_NULL)
-        bad_input("%s: line %zu: \"quantization_config\": quantized weights are not read: take the model in f32, f16 or bf16, or as GGUF",
-                  json_name(doc), quantization->line);
+    static const char *const quantized[] = {"quantization_config", "quantization"}; /* the second: mlx-lm's */
+    for (int i = 0; i < 2; i++) {
+        const Json *quantization = json_get(root, quantized[i]);
+        if (quantization && quantization->kind != JSON_NULL)
+            bad_input("%s: line %zu: \"%s\": quantized weights are not read: take the model in f32, f16 or bf16, or as GGUF", json_name(doc),
+                      quantization->line, quantized[i]);
+    }
     Config c = {.family = family->family, .dialect = family->dialect};
     family->read(doc, &c);
     hf_check_keys(doc, c.family);

@@ -7,16 +7,18 @@
 /* Of every class of transformers, of generation, of training elsewhere, and what is beside it in published folders. */
 static const char *const harmless[] = {
     "architectures", "attention_dropout", "attn_implementation", "attn_pdrop", "bad_words_ids", "begin_suppress_tokens",
-    "chunk_size_feed_forward", "cross_attention_hidden_size", "diversity_penalty", "do_sample", "dtype", "early_stopping", "embd_pdrop",
-    "encoder_no_repeat_ngram_size", "exponential_decay_length_penalty", "gradient_checkpointing", "hidden_dropout",
-    "hidden_dropout_prob", "id2label", "ignore_keys_at_rope_validation", "initializer_range", "is_llama_config", "label2id",
-    "layer_norm_epsilon", "length_penalty", "max_length", "max_window_layers", "min_length", "model_type", "no_repeat_ngram_size",
-    "num_beam_groups", "num_beams", "num_return_sequences", "output_attentions", "output_hidden_states", "output_scores",
-    "pretraining_tp", "problem_type", "pruned_heads", "remove_invalid_values", "reorder_and_upcast_attn", "repetition_penalty",
-    "resid_pdrop", "return_dict", "return_dict_in_generate", "summary_activation", "summary_first_dropout", "summary_proj_to_labels",
-    "summary_type", "summary_use_proj", "suppress_tokens", "task_specific_params", "temperature", "tie_word_embeddings",
-    "tokenizer_class", "top_k", "top_p", "torch_dtype", "torchscript", "transformers.js_config", "transformers_version", "typical_p",
-    "unsloth_fixed", "unsloth_version", "use_bfloat16", "use_cache", "vocab_size", NULL};
+    "chunk_size_feed_forward", "cross_attention_hidden_size", "diversity_penalty", "do_sample", "dtype", "early_stopping",
+    "embd_pdrop", "encoder_no_repeat_ngram_size", "exponential_decay_length_penalty", "gradient_checkpointing", "hidden_dropout",
+    "hidden_dropout_prob", "id2label", "ignore_keys_at_rope_validation", "initializer_range", "is_decoder", "is_llama_config",
+    "keys_to_ignore_at_inference", "label2id", "layer_norm_epsilon", "length_penalty", "max_length", "max_new_tokens",
+    "max_sequence_length", "max_window_layers", "min_length", "model_max_length", "model_type", "neftune_noise_alpha",
+    "no_repeat_ngram_size", "num_beam_groups", "num_beams", "num_labels", "num_return_sequences", "output_attentions",
+    "output_hidden_states", "output_past", "output_scores", "pretraining_tp", "problem_type", "pruned_heads",
+    "remove_invalid_values", "reorder_and_upcast_attn", "repetition_penalty", "resid_pdrop", "return_dict",
+    "return_dict_in_generate", "summary_activation", "summary_first_dropout", "summary_proj_to_labels", "summary_type",
+    "summary_use_proj", "suppress_tokens", "task_specific_params", "temperature", "tie_word_embeddings", "tokenizer_class", "top_k",
+    "top_p", "torch_dtype", "torchscript", "transformers.js_config", "transformers_version", "typical_p", "unsloth_fixed",
+    "unsloth_version", "use_bfloat16", "use_cache", "vocab_size", NULL};
 
 static const char *const read_gpt2[] = {"activation_function", "add_cross_attention", "n_ctx", "n_embd", "n_head", "n_inner", "n_layer", "n_positions",
                                         "scale_attn_by_inverse_layer_idx", "scale_attn_weights", NULL};

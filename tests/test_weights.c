@@ -329,7 +329,8 @@ static void test_config_dialects(void) {
     c = config_of(DIALECT("qwen3") ",\"head_dim\":4,\"attention_bias\":true,\"tie_word_embeddings\":true}");
     CHECK(c.head_dim == 4 && c.qkv_bias && c.out_bias && c.tied);
     static const char *const known[] = {"\"_name_or_path\":3", "\"unknown\":\"word\"", "\"unknown\":null", "\"unknown\":false", "\"unknown\":[]", "\"top_k\":50",
-                                        "\"use_cache\":true", "\"rope_interleaved\":false", "\"id2label\":{\"0\":\"a\"}", "\"pretraining_tp\":2"};
+                                        "\"use_cache\":true", "\"rope_interleaved\":false", "\"id2label\":{\"0\":\"a\"}", "\"pretraining_tp\":2", "\"max_sequence_length\":2048",
+                                        "\"is_decoder\":true", "\"num_labels\":2"};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         char *text = str_format("{" LLAMA ",%s}", known[i]);
         CHECK(config_of(text).vocab == 11, "%s", known[i]);
@@ -393,6 +394,7 @@ static void test_config_refused(void) {
         {"{\"model_type\":\"llama\"}", "vocab_size"},
         {"{" LLAMA ",\"vocab_size\":12}", "second time"},
         {"{" LLAMA ",\"quantization_config\":{\"bits\":4}}", "quantized weights are not read"},
+        {"{" LLAMA ",\"quantization\":{\"group_size\":64,\"bits\":4}}", "\"quantization\": quantized weights are not read"},
         {"{" LLAMA ",\"num_key_value_heads\":0}", "num_key_value_heads"},
         {"{" LLAMA ",\"num_key_value_heads\":2.0}", "num_key_value_heads"},
         {"{" LLAMA ",\"head_dim\":\"4\"}", "head_dim"},
