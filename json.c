@@ -350,9 +350,11 @@ JsonDoc *json_parse(const char *text, size_t len, const char *name, size_t first
 }
 
 JsonDoc *json_read(const char *path) {
-    Buf text = os_read(path);
-    JsonDoc *doc = json_parse(text.data, text.len, path, 1);
-    buf_free(&text);
+    enum { MOST = 16 << 20 };
+    OsMap file = os_map(path);
+    if (file.size > MOST) bad_input("%s: %zu bytes, expected at most %d (16 MB) of settings: is it another file's name?", path, file.size, MOST);
+    JsonDoc *doc = json_parse((const char *)file.data, file.size, path, 1);
+    os_unmap(&file);
     return doc;
 }
 

@@ -32,6 +32,7 @@ typedef struct Json {
 typedef struct JsonDoc JsonDoc;
 /* `name` stands in the messages. first_line: the number of the text's first line (1; a row of a JSONL: its own). */
 JsonDoc *json_parse(const char *text, size_t len, const char *name, size_t first_line);
+/* A file of settings: of more than 16 MB bad_input. */
 JsonDoc *json_read(const char *path);
 /* The whole lines of a file, one value each; a last line without its end was being written when the writer stopped, and is left out.
  *     JsonLines l = json_lines(path);  for (const Json *value; (value = json_next(&l));) …      l.doc is that line's; the end frees all */

@@ -439,6 +439,12 @@ static void test_memory(void) {
 static void test_files(void) {
     CHECK_FAILS(EXIT_BAD_INPUT, "no/such/file.json: no such file", json_read("no/such/file.json"));
     CHECK_FAILS(EXIT_BAD_INPUT, "this is a folder", json_read("."));
+    size_t large = ((size_t)16 << 20) + 1;
+    char *spaces = memset(mem_new(large, 1), ' ', large);
+    spaces[0] = '[', spaces[1] = ']';
+    json_free(json_read(scratch_file("large.json", spaces, large - 1)));
+    CHECK_FAILS(EXIT_BAD_INPUT, "large.json: 16777217 bytes, expected at most 16777216", json_read(scratch_file("large.json", spaces, large)));
+    mem_free(spaces);
     static const char *const files[] = {"tokenizers/gpt2/tokenizer.json", "tokenizers/qwen2.5/tokenizer.json",
                                         "stories260K/hf/config.json"};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
