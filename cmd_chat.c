@@ -3,11 +3,14 @@
  *     > Hello                   one line is one message; \ at its end continues it, """ begins and ends one of many lines
  *     > /retry                  another answer;  /system TEXT  /reset  /save FILE  /help  /exit
  *
+ * On a terminal a line is edited (line.h), and a pasted one may be of many lines.
+ *
  * Each turn the whole conversation is rendered and encoded anew, and of its ids the cache keeps those that it holds already: only what is
  * new is read. A cache that is cut and continued has the bits of one that was filled at once, so answers are the same as without it.
  */
 #include "commands.h"
 #include "examples.h"
+#include "line.h"
 #include "opening.h"
 #include "os.h"
 #include "sample.h"
@@ -35,7 +38,8 @@ typedef struct {
     Message *messages;                /* of user and model by turns; the system's is the template's */
     size_t count, room, ctx;
     uint64_t draws;                   /* random numbers used: another answer draws others */
-    bool terminal;
+    bool terminal;                    /* to which progress goes */
+    Line line;                        /* the editor of messages */
 } Talk;
 
 /* ---- the conversation ---- */
@@ -145,7 +149,9 @@ static const char help[] = "/retry         another answer to the last message\n"
                            "/save FILE     the conversation as a row of JSON, which train reads\n"
                            "/exit          or Ctrl-D\n"
                            "\\ at the end of a line continues it; \"\"\" begins and ends a message of many lines; a first / doubled is one /.\n"
-                           "Ctrl-C stops an answer, which stays as far as it came; twice, it ends the program.\n";
+                           "Ctrl-C stops an answer, which stays as far as it came, or drops the message that is typed; twice, it ends the program.\n"
+                           "Arrows and the keys of Emacs edit; up and down: messages before; Tab completes a command; what is pasted is one message,\n"
+                           "and Alt-Enter begins a line in it.\n";
 
 static void save(const Talk *t, const char *path) {
     char *folder = str_copy(*path ? path : "."), *slash = strrchr(folder, '/');
@@ -186,9 +192,10 @@ static void set_system(Talk *t, const char *text) {
     fprintf(stderr, "system: %s\n", chat_system(t->chat) ? chat_system(t->chat) : "none");
 }
 
+static const char *const names[] = {"/retry", "/system", "/reset", "/save", "/help", "/exit"};
+
 /* false: the conversation ends. */
 static bool command(Talk *t, const char *line) {
-    static const char *const names[] = {"/retry", "/system", "/reset", "/save", "/help", "/exit"};
     size_t n = strcspn(line, " "), i = 0;
     const char *rest = line + n + strspn(line + n, " ");
     char *word = str_format("%.*s", (int)n, line);
@@ -209,18 +216,33 @@ static bool command(Talk *t, const char *line) {
     return i != 5;
 }
 
-/* A message or a command; false: the input has ended. */
-static bool read_message(const Talk *t, Buf *message) {
+/* The next line of a message: edited, where keyboard and screen are there. */
+static LineEvent read_line(Talk *t, const char *prompt, Buf *line) {
+    bool terminal = t->terminal && os_is_terminal(0);
+    LineEvent event = terminal ? line_read(&t->line, prompt, line) : LINE_NONE;
+    if (event != LINE_NONE) return event;
+    if (terminal) fprintf(stderr, "%s", prompt);
+    return os_read_line(line) ? LINE_DONE : LINE_ENDED;
+}
+
+/* A message or a command: LINE_DONE; LINE_ENDED: the input has ended; LINE_QUIT. */
+static LineEvent read_message(Talk *t, Buf *message) {
     Buf line = {0};
+    LineEvent event = LINE_DONE;
     bool there = false, many = false, goes_on = true;
     message->len = 0;
     buf_str(message, "");
     while (goes_on) {
-        if (t->terminal && os_is_terminal(0)) fprintf(stderr, there ? "... " : "> ");
-        if (!os_read_line(&line)) break;
+        event = read_line(t, there ? "... " : "> ", &line);
+        if (event == LINE_DROPPED) { /* with what came of the message before */
+            message->len = 0, there = many = false;
+            buf_str(message, "");
+            continue;
+        }
+        if (event != LINE_DONE) break;
         const char *text = line.data;
         bool begins = !there && !strncmp(text, "\"\"\"", 3);
-        if (begins) many = true, text += 3;
+        if (begins) many = true, text += 3 + (text[3] == '\n');
         size_t n = strlen(text);
         bool closes = many && n >= 3 && !strcmp(text + n - 3, "\"\"\""), more = !many && n && text[n - 1] == '\\';
         if (closes) n -= 3;
@@ -232,11 +254,11 @@ static bool read_message(const Talk *t, Buf *message) {
     }
     buf_free(&line);
     if (many && message->len && message->data[message->len - 1] == '\n') message->data[--message->len] = 0;
-    return there;
+    return event == LINE_ENDED && there ? LINE_DONE : event;
 }
 
 static int run(const Options *o) {
-    Talk t = {.o = o, .terminal = os_is_terminal(2)};
+    Talk t = {.o = o, .terminal = os_is_terminal(2), .line = {.words = names, .word_count = sizeof names / sizeof *names}};
     Model *m = open_weights(&o->model, true);
     const char *why;
     Buf message = {0};
@@ -250,7 +272,8 @@ static int run(const Options *o) {
     t.cache = cache_new(m, t.ctx);
     if (t.terminal) fprintf(stderr, "template %s: %s; a context of %zu tokens; /help\n", chat_name(t.chat), why, t.ctx);
     os_catch_interrupts();
-    for (bool goes_on = true; goes_on && read_message(&t, &message);) {
+    LineEvent event = LINE_DONE;
+    for (bool goes_on = true; goes_on && (event = read_message(&t, &message)) == LINE_DONE;) {
         const char *text = message.data;
         if (*text == '/' && text[1] != '/') goes_on = command(&t, text);
         else if (message.len) {
@@ -262,7 +285,7 @@ static int run(const Options *o) {
             buf_free(&said);
         }
     }
-    return 0;
+    return event == LINE_QUIT ? EXIT_INTERRUPTED : 0;
 }
 
 int cmd_chat(int argc, char **argv) {

@@ -16,6 +16,7 @@ void os_begin(void);
 double os_seconds(void);                  /* monotonic */
 bool os_is_terminal(int fd);
 int os_terminal_columns(void);            /* 80 when unknown */
+int os_terminal_rows(void);               /* 24 when unknown */
 size_t os_peak_memory(void);              /* peak resident bytes of this process; 0 when unknown */
 int os_cpu_count(void);
 /* Bytes of memory that this process may have: the machine's, or less where a container or ulimit sets a limit; 0 when unknown. */
@@ -36,6 +37,12 @@ void os_map_forget(const OsMap *map);
 Buf os_read(const char *path);            /* "-" is standard input */
 /* The next line of standard input, without its end; false: there is none. Replaces what is in line. */
 bool os_read_line(Buf *line);
+/* The keyboard key by key: until os_keys_end, or the end of the program however it comes, the terminal shows nothing of itself, no key sends a signal, and
+ * what is pasted stands between ESC[200~ and ESC[201~. false: it cannot (no terminal, TERM=dumb; Windows, whose console lets lines be edited itself). */
+bool os_keys_begin(void);
+void os_keys_end(void);
+size_t os_keys_read(void *bytes, size_t n);   /* waits for the first; 0: the terminal is gone */
+void os_keys_suspend(void);                   /* what Ctrl-Z does; returns when the program is continued */
 /* Names in a folder, sorted by bytes, without . and ..; free each and the list. */
 char **os_list(const char *dir, size_t *count);
 /* "a/b": never doubles a slash. */

@@ -24,6 +24,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -167,6 +168,53 @@ int os_terminal_columns(void) {
     return 80;
 }
 
+int os_terminal_rows(void) {
+    struct winsize size;
+    if (ioctl(2, TIOCGWINSZ, &size) == 0 && size.ws_row) return size.ws_row;
+    return 24;
+}
+
+/* ---- keys ---- */
+
+static struct termios usual_mode;
+static volatile sig_atomic_t has_keys; /* usual_mode is to be restored */
+
+bool os_keys_begin(void) {
+    static bool registered;
+    const char *terminal = getenv("TERM");
+    if (!terminal || !*terminal || !strcmp(terminal, "dumb") || !isatty(2) || tcgetattr(0, &usual_mode) != 0) return false;
+    if (!registered) registered = atexit(os_keys_end) == 0; /* also after a failure */
+    struct termios mode = usual_mode;
+    mode.c_iflag &= ~(tcflag_t)(BRKINT | ICRNL | IGNCR | INLCR | ISTRIP | IXON);
+    mode.c_lflag &= ~(tcflag_t)(ECHO | ICANON | IEXTEN | ISIG);
+    mode.c_cc[VMIN] = 1, mode.c_cc[VTIME] = 0;
+    has_keys = 1;
+    if (tcsetattr(0, TCSANOW, &mode) != 0) return has_keys = 0, false;
+    if (write(2, "\033[?2004h", 8)) {} /* bracketed paste */
+    return true;
+}
+
+/* Of calls that a signal's handler may make. */
+void os_keys_end(void) {
+    if (!has_keys) return;
+    if (write(2, "\033[?2004l", 8)) {}
+    tcsetattr(0, TCSANOW, &usual_mode);
+    has_keys = 0;
+}
+
+size_t os_keys_read(void *bytes, size_t n) {
+    ssize_t got;
+    do got = read(0, bytes, n);
+    while (got < 0 && errno == EINTR);
+    return got > 0 ? (size_t)got : 0;
+}
+
+void os_keys_suspend(void) {
+    os_keys_end();
+    kill(0, SIGTSTP); /* the whole group, as the terminal would */
+    os_keys_begin();
+}
+
 size_t os_peak_memory(void) {
     size_t peak = 0;
     FILE *f = fopen("/proc/self/status", "r"); /* ru_maxrss would begin with the size of the process that started us */
@@ -220,7 +268,10 @@ int os_cpu_count(void) {
 
 static void on_interrupt(int number) {
     (void)number;
-    if (os_interrupted) _exit(EXIT_INTERRUPTED);
+    if (os_interrupted) {
+        os_keys_end();
+        _exit(EXIT_INTERRUPTED);
+    }
     os_interrupted = 1;
 }
 

@@ -191,6 +191,21 @@ int os_terminal_columns(void) {
     return info.srWindow.Right - info.srWindow.Left + 1;
 }
 
+int os_terminal_rows(void) {
+    CONSOLE_SCREEN_BUFFER_INFO info;
+    if (!GetConsoleScreenBufferInfo(GetStdHandle(STD_ERROR_HANDLE), &info)) return 24;
+    return info.srWindow.Bottom - info.srWindow.Top + 1;
+}
+
+/* The console edits lines itself: arrows, history, pasting. */
+bool os_keys_begin(void) { return false; }
+void os_keys_end(void) {}
+void os_keys_suspend(void) {}
+size_t os_keys_read(void *bytes, size_t n) {
+    (void)bytes, (void)n;
+    return 0;
+}
+
 size_t os_peak_memory(void) {
     PROCESS_MEMORY_COUNTERS counters = {.cb = sizeof counters};
     return GetProcessMemoryInfo(GetCurrentProcess(), &counters, sizeof counters) ? counters.PeakWorkingSetSize : 0;

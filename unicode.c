@@ -2,10 +2,11 @@
 
 typedef struct {
     uint32_t first, last;
-    CharClass class;
+    int kind; /* CharClass, or the width */
 } CharRange;
 
 #include "unicode_data.h"
+#include "width_data.h"
 
 size_t utf8_next(const unsigned char *s, size_t n, uint32_t *c) {
     unsigned a = s[0];
@@ -41,20 +42,27 @@ bool utf8_valid(const unsigned char *s, size_t n) {
     return true;
 }
 
+/* What a table says of c; `other` when it stands in none of the ranges. */
+static int kind_of(const CharRange *ranges, size_t count, uint32_t c, int other) {
+    size_t low = 0, high = count; /* the first range that ends at c or later */
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (ranges[middle].last < c) low = middle + 1;
+        else high = middle;
+    }
+    return low < count && ranges[low].first <= c ? ranges[low].kind : other;
+}
+
 CharClass char_class(uint32_t c) {
     if (c < 0x80) {
         if ((c | 0x20) - 'a' < 26) return CHAR_LETTER;
         if (c - '0' < 10) return CHAR_NUMBER;
         return c == ' ' || c - '\t' < 5 ? CHAR_SPACE : CHAR_OTHER;
     }
-    size_t low = 0, high = sizeof char_ranges / sizeof *char_ranges; /* the first range that ends at c or later */
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        if (char_ranges[middle].last < c) low = middle + 1;
-        else high = middle;
-    }
-    return low < sizeof char_ranges / sizeof *char_ranges && char_ranges[low].first <= c ? char_ranges[low].class : CHAR_OTHER;
+    return (CharClass)kind_of(char_ranges, sizeof char_ranges / sizeof *char_ranges, c, CHAR_OTHER);
 }
+
+int char_width(uint32_t c) { return c < 0x80 ? c >= 0x20 && c != 0x7F : kind_of(width_ranges, sizeof width_ranges / sizeof *width_ranges, c, 1); }
 
 CharClass class_next(const unsigned char *s, size_t n, size_t *length) {
     uint32_t c;

@@ -1,4 +1,4 @@
-/* unicode: UTF-8, the three classes of characters that the splits of tokenizers speak of, and NFC. */
+/* unicode: UTF-8, the three classes of characters that the splits of tokenizers speak of, widths on a terminal, and NFC. */
 #ifndef UNICODE_H
 #define UNICODE_H
 
@@ -19,6 +19,8 @@ bool utf8_valid(const unsigned char *s, size_t n);
 CharClass char_class(uint32_t c);
 /* The class of the character at s, and its length. */
 CharClass class_next(const unsigned char *s, size_t n, size_t *length);
+/* Cells that a terminal takes for it: 0 (drawn on the one before, not drawn, or a control character), 1 or 2. */
+int char_width(uint32_t c);
 /* Without what is white at both ends, as Python's strip: White_Space, and the four separators below the space. */
 void text_trim(const char **text, size_t *n);
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# finetune chat through a pipe: turns, commands, messages of many lines, what the cache keeps, Ctrl-C.
+# finetune chat through a pipe: turns, commands, messages of many lines, what the cache keeps, Ctrl-C; and on a terminal, where there is one to be had.
 #
 #     FINETUNE=./finetune tests/cli_chat.sh
 set -u
@@ -70,6 +70,33 @@ ok "its answer is there" grep -qaF '"role":"assistant","content":"' stopped.json
 ok "as far as it came" [ "$(grep -caF '"content":""' stopped.json)" -eq 0 ]
 printf 'Hello\n/save whole.json\n' | "$finetune" chat --model slow --template chatml --tokens 300 --ctx 0 --greedy >.out 2>.err
 ok "and it was cut short" [ "$(wc -c <stopped.json)" -lt "$(wc -c <whole.json)" ]
+
+# On a terminal lines are edited; util-linux's script is one. Keys come when they are asked for, so that none is typed ahead.
+asked() { grep -ac '2004h' .out; } # how often a line was begun to be read
+typed() { # N KEYS...: printf's texts, each when the next line is asked for
+    n=$1
+    shift
+    for keys; do
+        waited=0
+        while [ "$(asked)" -lt "$n" ] && [ $waited -lt 600 ]; do sleep 0.1 && waited=$((waited + 1)); done
+        # shellcheck disable=SC2059
+        printf "$keys"
+        n=$((n + 1))
+    done
+}
+if script -qec true /dev/null </dev/null >/dev/null 2>&1; then
+    rm -f .out edited.json && : >.out
+    typed 1 'Hllo\033[D\033[D\033[De\r' '\033[A, you\r' '\033[200~many\n  lines\033[201~\r' '"""dropped\r' 'x\003' '/sa\tedited.json\r' '\003' '\003' |
+        TERM=xterm script -qec "'$finetune' chat --model m --template chatml --ctx 400 --tokens 9 --greedy; echo \$? >code" /dev/null >.out 2>&1
+    ok "Ctrl-C twice ends it: $(cat code)" [ "$(cat code)" -eq 130 ]
+    for text in "Hello" "Hello, you" "many\\n  lines"; do ok "typed: $text" grep -qF "{\"role\":\"user\",\"content\":\"$text\"}" edited.json; done
+    ok "three messages" [ "$(grep -o '"user"' edited.json | wc -l)" -eq 3 ]
+    ok "each reading was begun and ended" [ "$(asked)" -eq "$(grep -ac '2004l' .out)" ]
+    : >.out
+    echo 'Hello' | TERM=dumb script -qec "'$finetune' chat --model m --template chatml --tokens 9" /dev/null >.out 2>&1
+    ok "a dumb terminal gets no sequences but the colour of the figures" [ "$(asked)" -eq 0 ]
+    ok "and an answer" grep -qa 'tokens read' .out
+else echo "skipped: lines edited on a terminal need script of util-linux"; fi
 
 before=$(state)
 refused "chat needs --model" chat

@@ -18,7 +18,7 @@ check() { # WHAT FINDINGS: passes when there are none
 order="
 fp.h simd.h fp.c stats.h parallel.h
 base.h os.h base.c os_system.h os.c decimal.h json.h hash.h progress.h gguf.h
-unicode_data.h nfc_data.h unicode.h regex.h
+unicode_data.h width_data.h nfc_data.h unicode.h regex.h line.h
 matmul.h kernel.h matmul.c ops.h attention.h
 linear.h model.h pattern.h lora.h model.c pass.h gradcheck.h merge.h optim.h penalty.h
 pretokenize.h tokenizer.h tokenizer_parts.h tokenizer.c

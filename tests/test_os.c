@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 #else
 #include <process.h>
@@ -153,7 +154,7 @@ static void test_log(void) {
 static void test_machine(void) {
     double start = os_seconds();
     CHECK(os_cpu_count() >= 1 && os_cpu_count() < 10000, "%d CPUs", os_cpu_count());
-    CHECK(os_terminal_columns() > 0, "%d columns", os_terminal_columns());
+    CHECK(os_terminal_columns() > 0 && os_terminal_rows() > 0, "%d columns, %d rows", os_terminal_columns(), os_terminal_rows());
     size_t before = os_peak_memory(), n = (size_t)96 << 20;
     unsigned char *p = mem_new(n, 1);
     for (size_t i = 0; i < n; i += 512) p[i] = 1;
@@ -361,6 +362,73 @@ static void interrupt_twice(const char *unused) {
     exit(97);
 }
 
+/* ---- keys, on a terminal whose other side is here ---- */
+
+static int terminal = -1;
+
+static bool by_keys(int fd) {
+    struct termios mode;
+    return tcgetattr(fd, &mode) == 0 && !(mode.c_lflag & (ICANON | ECHO | ISIG));
+}
+
+static void sit_at(const char *path) {
+    int fd = open(path, O_RDWR | O_NOCTTY);
+    dup2(fd, 0), dup2(fd, 2);
+    setenv("TERM", "xterm", 1);
+}
+
+static void begin_keys(const char *path) {
+    sit_at(path);
+    if (by_keys(0) || !os_keys_begin() || !by_keys(0)) exit(99);
+}
+static void use_keys(const char *path) {
+    char keys[4];
+    begin_keys(path);
+    if (write(terminal, "\003\r", 2) != 2 || os_keys_read(keys, 4) != 2 || keys[0] != 3 || keys[1] != '\r') exit(98);
+    os_keys_end();
+    if (by_keys(0)) exit(97);
+    setenv("TERM", "dumb", 1);
+    if (os_keys_begin()) exit(96);
+    unsetenv("TERM");
+    if (os_keys_begin()) exit(95);
+    sit_at("/dev/null");
+    if (os_keys_begin()) exit(94);
+}
+static void fail_at_keys(const char *path) {
+    begin_keys(path);
+    work_failed("while a line is typed");
+}
+static void interrupt_at_keys(const char *path) {
+    begin_keys(path);
+    interrupt_twice("");
+}
+static void suspend_at_keys(const char *path) {
+    setpgid(0, 0); /* the group is what stops */
+    begin_keys(path);
+    os_keys_suspend();
+    if (!by_keys(0)) exit(98);
+}
+
+static void test_keys(void) {
+    terminal = posix_openpt(O_RDWR | O_NOCTTY);
+    const char *path = terminal >= 0 && grantpt(terminal) == 0 && unlockpt(terminal) == 0 ? ptsname(terminal) : NULL;
+    int other = path ? open(path, O_RDWR | O_NOCTTY) : -1; /* as long as it is open the mode stays */
+    if (other < 0) {
+        SKIP("no terminals are made here");
+        return;
+    }
+    CHECK(in_child(use_keys, path) == 0, "keys");
+    CHECK(in_child(fail_at_keys, path) == EXIT_WORK_FAILED && !by_keys(other), "the usual mode after a failure");
+    CHECK(in_child(interrupt_at_keys, path) == EXIT_INTERRUPTED && !by_keys(other), "and after signals");
+    int status = 0;
+    pid_t child = fork();
+    if (child == 0) suspend_at_keys(path), exit(0);
+    CHECK(waitpid(child, &status, WUNTRACED) == child && WIFSTOPPED(status) && !by_keys(other), "suspended in the usual mode: %d", status);
+    kill(child, SIGCONT);
+    CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0 && !by_keys(other), "continued: %d", status);
+    close(other), close(terminal);
+}
+
 static void test_interrupts(void) {
     CHECK(in_child(interrupt_once, "") == 0, "the first is noted");
     CHECK(in_child(interrupt_twice, "") == EXIT_INTERRUPTED, "the second ends the process");
@@ -478,7 +546,7 @@ static void test_half_way(void) {
 }
 
 TESTS({"files", test_files}, {"folders", test_folders}, {"log", test_log}, {"machine", test_machine}, {"lock", test_lock},
-      {"special files", test_special_files}, {"streams", test_streams}, {"interrupts", test_interrupts}, {"faults", test_faults},
+      {"special files", test_special_files}, {"streams", test_streams}, {"interrupts", test_interrupts}, {"keys", test_keys}, {"faults", test_faults},
       {"half way", test_half_way})
 #else
 TESTS({"files", test_files}, {"folders", test_folders}, {"log", test_log}, {"machine", test_machine})
