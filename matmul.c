@@ -182,14 +182,16 @@ static Broadcast prepare_a(View a, size_t M, size_t N, size_t K, size_t *next) {
 /* With one row of A, as in decoding, or a few, each number of B is used so seldom that its way from memory is all that counts.
  * So B is not packed. Columns along k are turned in registers. `rows` is a constant wherever this is inlined; the first M exist. */
 enum { FEW = 4 };
-INLINE void few_across(size_t rows, real *c, size_t ldc, Broadcast a, View b, size_t M, size_t N, size_t K, Part part) {
+INLINE void few_across(size_t rows, real *c, size_t ldc, Broadcast a, View b, size_t M, size_t N, size_t K, Part part, bool blocks) {
     const real *row[FEW];
     UNROLL for (size_t m = 0; m < rows; m++) row[m] = a.at + least(m, M - 1) * a.row;
     for (size_t n = 0; n < N; n += LANES) {
         size_t cols = least(N - n, LANES);
-        V16 acc[FEW];
-        UNROLL for (size_t m = 0; m < rows; m++) acc[m] = part == FROM_C ? v16_load_n(c + least(m, M - 1) * ldc + n, cols) : v16_set(0);
+        V16 acc[FEW], before[FEW];
+        UNROLL for (size_t m = 0; m < rows; m++) before[m] = v16_set(0), acc[m] = part == FROM_C ? v16_load_n(c + least(m, M - 1) * ldc + n, cols) : v16_set(0);
         for (size_t k = 0; k < K; k += LANES) {
+            if (blocks && k && k % CHAIN == 0)
+                UNROLL for (size_t m = 0; m < rows; m++) before[m] = k == CHAIN ? acc[m] : v16_add(before[m], acc[m]), acc[m] = v16_set(0);
             real space[LANES * LANES];
             size_t depth = least(K - k, LANES);
             Square from = square(b, k, n, depth, cols, space);
@@ -203,6 +205,7 @@ INLINE void few_across(size_t rows, real *c, size_t ldc, Broadcast a, View b, si
         }
         UNROLL for (size_t m = 0; m < rows; m++) {
             if (m >= M) continue;
+            if (blocks && K > CHAIN) acc[m] = v16_add(before[m], acc[m]);
             if (part == ADD_TO_C) acc[m] = v16_add(v16_load_n(c + m * ldc + n, cols), acc[m]);
             v16_store_n(c + m * ldc + n, acc[m], cols);
         }
@@ -240,16 +243,17 @@ static void few_along_added(real *c, size_t ldc, Broadcast a, View b, size_t M, 
 }
 
 static void few_rows(real *c, size_t ldc, View a, View b, size_t M, size_t N, size_t K, Start start) {
-    size_t most = a.stored == STORED_REAL && start != BLOCKS ? K : DEPTH, unused;
+    bool across = b.col != 1, blocks = start == BLOCKS;
+    size_t most = a.stored == STORED_REAL && (across || !blocks) ? K : CHAIN, unused;
     for (size_t k = 0; k < K; k += most) {
         size_t depth = least(K - k, most);
         Broadcast rows = prepare_a(view_from(a, 0, k), M, 1, depth, &unused);
         View from = view_from(b, k, 0);
         Part here = part_of(start, k);
-        if (b.col == 1 && here == ADD_TO_C) few_along_added(c, ldc, rows, from, M, N, depth);
-        else if (b.col == 1) few_along(c, ldc, rows, from, M, N, depth, here);
-        else if (M == 1) few_across(1, c, ldc, rows, from, M, N, depth, here);
-        else few_across(FEW, c, ldc, rows, from, M, N, depth, here);
+        if (across && M == 1) few_across(1, c, ldc, rows, from, M, N, depth, here, blocks);
+        else if (across) few_across(FEW, c, ldc, rows, from, M, N, depth, here, blocks);
+        else if (here == ADD_TO_C) few_along_added(c, ldc, rows, from, M, N, depth);
+        else few_along(c, ldc, rows, from, M, N, depth, here);
     }
 }
 
