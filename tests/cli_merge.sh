@@ -42,6 +42,10 @@ ok "--scale 0.5, DoRA: small: $(cat .out)" awk -v d="$(value max_logit_differenc
 works "merge --dtype bf16" "$finetune" merge --model base --adapter adapter --out bf16 --dtype bf16
 ok "bf16: half the file" test "$(wc -c <bf16/model.safetensors)" -lt "$(($(wc -c <merged/model.safetensors) * 6 / 10))"
 works "what is merged in 16 bits opens" "$finetune" check logits --model bf16 --ids ids.json --out logits.safetensors
+works "merge --dtype source" "$finetune" merge --model bf16 --other-base --adapter adapter --out source --dtype source
+ok "source: as the base has them" test "$(wc -c <source/model.safetensors)" -eq "$(wc -c <bf16/model.safetensors)"
+works "merge --dtype source, f32" "$finetune" merge --model base --adapter adapter --out source32 --dtype source
+ok "source of f32 is f32" test "$(tensors source32)" = "$(tensors merged)"
 works "interpolation" "$finetune" merge --model base --tuned tuned --scale 1 --out all
 ok "interpolation by 1 is the tuned model" test "$(tensors all)" = "$(tensors tuned)"
 ok "interpolation: equal to the tuned model, not to the base: $(cat .out)" test "$(value tuned_max_logit_difference)" = 0 -a "$(value base_max_logit_difference)" != 0
