@@ -232,7 +232,8 @@ static void put_weights(Buf *out, const Result *r) {
 /* ---- the R matrix ---- */
 
 static void put_heat(Buf *out, double x, double low, double high) {
-    int share = high > low && is_finite(x) ? (int)((x - low) / (high - low) * 45 + 0.5) : 0;
+    double part = (x - low) / (high - low); /* not a number where nothing is between them */
+    int share = part > 0 && part <= 1 ? (int)(part * 45 + 0.5) : 0;
     buf_format(out, "<td class=\"heat\" style=\"--a:.%02d\">", share);
     html_decimals(out, x, 3, false);
     buf_str(out, "</td>");
@@ -271,6 +272,7 @@ static void put_matrix(Buf *out, const Result *r) {
     buf_str(out, "</dl>\n");
     matrix_range(before, &low, &high);
     for (size_t i = 0; i < rows->count; i++) matrix_range(&rows->items[i], &low, &high);
+    if (joint && joint->kind == JSON_ARRAY) matrix_range(joint, &low, &high);
     head[0] = "After training on";
     for (size_t j = 0; j < tasks->count; j++) head[j + 1] = tasks->items[j].kind == JSON_STRING ? tasks->items[j].string : "–";
     begin_table(out, "R: score on each task after each stage");
