@@ -86,12 +86,9 @@ static double limit_of(const Options *o, Stored as, const Apart *d) {
     return o->limited || as == STORED_REAL ? o->max_diff : 0.05 * d->largest;
 }
 
-/* as 3: as they were read. */
-static Stored stored_as(size_t as, const Model *m) { return as == 3 ? m->read_as : (Stored)as; }
-
 static int merge_adapter(const Options *o, size_t dtype) {
     Model *apart = open_weights(&o->base, true), *merged = open_weights(&o->base, true);
-    Stored as = stored_as(dtype, merged);
+    Stored as = dtype_stored(dtype, merged);
     lora_scale(apart, o->scale);
     lora_merge(merged, o->scale);
     model_store(merged, as);
@@ -115,7 +112,7 @@ static int interpolate(const Options *o, size_t dtype) {
     if (is_adapter(o->tuned)) bad_input("%s is an adapter: name it with --adapter", o->tuned);
     Model *base = model_load(o->base.model, false), *tuned = model_load(o->tuned, false), *between = model_load(o->base.model, false);
     model_interpolate(between, tuned, o->scale, o->base.model, o->tuned);
-    model_store(between, stored_as(dtype, between));
+    model_store(between, dtype_stored(dtype, between));
     Batch b = proof_text(o, base);
     Apart from = models_apart(base, between, &b), to = models_apart(tuned, between, &b);
     ResultLine r = result_begin(o->common.json);
@@ -146,7 +143,6 @@ static void check_out(const Options *o) {
 }
 
 int cmd_merge(int argc, char **argv) {
-    static const char *const dtypes[] = {"f32", "f16", "bf16", "source"};
     Options o = {.scale = 1, .dtype = "f32", .max_diff = 0.01, .common = {.seed = 1}};
     Flag flags[] = {
         MODEL_FLAGS(o.base),
@@ -167,7 +163,7 @@ int cmd_merge(int argc, char **argv) {
     if (!o.base.adapter == !o.tuned) bad_input("merge needs --adapter DIR, or --tuned DIR: one of them");
     if (o.tuned && cli_given(&c, "--max-diff")) bad_input("--max-diff is for an adapter: what lies between two models equals neither");
     o.limited = cli_given(&c, "--max-diff");
-    size_t dtype = cli_choice("--dtype", o.dtype, dtypes, 4);
+    size_t dtype = dtype_choice(o.dtype);
     check_out(&o);
     cli_threads(&o.common);
     int code = o.base.adapter ? merge_adapter(&o, dtype) : interpolate(&o, dtype);

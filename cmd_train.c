@@ -254,11 +254,10 @@ static void write_held_out(const Inputs *in, const char *out) {
 
 /* What --dtype says; checkpoints are exact all the same. */
 static Stored saved_as(const Options *o, const Command *c, const Model *m) {
-    static const char *const dtypes[] = {"f32", "f16", "bf16", "source"};
-    size_t as = cli_choice("--dtype", o->dtype, dtypes, 4);
+    size_t as = dtype_choice(o->dtype);
     if (cli_given(c, "--dtype") && m->adapter) bad_input("--dtype is of whole models: an adapter is small and stays f32");
     if (sizeof(real) != sizeof(float) && as) bad_input("--dtype %s: finetune-f64 writes f32 alone", o->dtype);
-    return as == 3 ? m->read_as : (Stored)as;
+    return dtype_stored(as, m);
 }
 
 static double measure(void *measured, const Model *m) { return metric_measure(measured, m); }

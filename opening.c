@@ -53,3 +53,10 @@ void encode_beginning(Tokenizer *tok, const char *text, size_t n, const char *wh
     if (begin < 0) bad_input("%s is empty, and the tokenizer has no token that begins a text", what);
     ids_push(ids, begin);
 }
+
+size_t dtype_choice(const char *name) {
+    static const char *const names[] = {"f32", "f16", "bf16", "source"}; /* in the order of Stored */
+    return cli_choice("--dtype", name, names, sizeof names / sizeof *names);
+}
+
+Stored dtype_stored(size_t choice, const Model *m) { return choice > STORED_BF16 ? m->read_as : (Stored)choice; }

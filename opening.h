@@ -24,6 +24,10 @@ Tokenizer *open_tokenizer(const ModelFlags *f, const Model *m, bool needed);
 /* The folder whose chat template the model goes by: the adapter's if it brings one, else the model's; NULL for a .bin. */
 const char *template_folder(const ModelFlags *f);
 
+/* --dtype's value, and the type of weights that it says of m: f32, f16, bf16, or source, the one that m was read in. */
+size_t dtype_choice(const char *name);
+Stored dtype_stored(size_t choice, const Model *m);
+
 /* Appends the ids of a text from its beginning: BOS first where the tokenizer puts one before every text. A text without any token is begun
  * by BOS or else EOS all the same; an error names `what` when there is neither. */
 void encode_beginning(Tokenizer *tok, const char *text, size_t n, const char *what, Ids *ids);
